@@ -1,0 +1,373 @@
+"""The contracts between scales, and the check that a data set keeps them.
+
+Data are xarray data sets in SI. No variable may hold NaN or infinity: where nothing was
+measured the producer caps or extends the value and says so in ``quality_flag``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import xarray as xr
+
+from .errors import SchemaError
+from .units import ELEMENTARY_CHARGE, UNITS
+
+#: Bits of ``quality_flag``: 0 is good.
+QUALITY_FLAGS = {"few_visits": 1, "no_plateau": 2, "unvisited": 4}
+
+
+@dataclass(frozen=True)
+class Var:
+    """One variable of a contract: dimensions, unit, and what its values may be."""
+
+    dims: tuple[str, ...]
+    unit: str = "1"
+    kind: str = "float"  # "float", "int" or "str"
+    optional: bool = False
+    sign: str = "any"  # "any", "nonnegative", "positive" or "increasing"
+    doc: str = ""
+
+    def __post_init__(self):
+        if self.unit not in UNITS:
+            raise ValueError(f"unit {self.unit!r} is not on the whitelist")
+
+
+@dataclass(frozen=True)
+class Schema:
+    """A named, versioned contract on an xarray data set."""
+
+    name: str
+    variables: Mapping[str, Var]
+    attrs: tuple[str, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    check: Callable[[xr.Dataset], None] | None = None
+
+
+def _refuse(schema: str, what: str, wanted: str, got: str, mend: str = "") -> SchemaError:
+    mend = mend or "write the file with the mesobridge function that makes this contract"
+    return SchemaError(f"{schema}: {what}", wanted=wanted, got=got, mend=mend)
+
+
+def _check_variable(schema: Schema, name: str, var: Var, data: xr.DataArray) -> None:
+    if data.dims != var.dims:
+        raise _refuse(schema.name, f"dimensions of {name}", str(var.dims), str(data.dims))
+    if data.dtype.kind not in {"float": "f", "int": "iu", "str": "UOT"}[var.kind]:
+        raise _refuse(schema.name, f"type of {name}", var.kind, str(data.dtype))
+    if var.kind == "str":
+        return
+    unit = data.attrs.get("units")
+    if unit != var.unit:
+        raise _refuse(
+            schema.name,
+            f"unit of {name}",
+            repr(var.unit),
+            repr(unit),
+            "convert to SI; unit strings are matched exactly",
+        )
+    values = data.values
+    if var.kind == "float" and not np.isfinite(values).all():
+        index = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+        raise _refuse(
+            schema.name,
+            f"{name} is not finite",
+            "finite numbers",
+            f"{values[index]} at {dict(zip(var.dims, index, strict=True))}",
+            "find out where it came from; nothing was passed on",
+        )
+    _check_sign(schema, name, var, values)
+
+
+def _check_sign(schema: Schema, name: str, var: Var, values: np.ndarray) -> None:
+    if values.size == 0 or var.sign == "any":
+        return
+    if var.sign == "increasing":
+        if not (np.diff(values) > 0).all():
+            raise _refuse(
+                schema.name,
+                f"{name} is not increasing",
+                "increasing values",
+                f"smallest step {np.diff(values).min():g}",
+            )
+        return
+    low = values.min()
+    if low < 0 or (var.sign == "positive" and low == 0):
+        raise _refuse(
+            schema.name, f"{name} out of range", f"{var.sign} values", f"{low:g}"
+        )
+
+
+def validate(ds: xr.Dataset, name: str) -> xr.Dataset:
+    """Return `ds` when it keeps the contract `name`; refuse it otherwise.
+
+    Parameters
+    ----------
+    ds
+        The data set, in SI.
+    name
+        A key of `SCHEMAS`, such as ``"frames/1"``.
+
+    Raises
+    ------
+    SchemaError
+        Names the variable, what was wanted and what was found.
+    """
+    schema = SCHEMAS.get(name)
+    if schema is None:
+        raise _refuse(name, "unknown contract", ", ".join(SCHEMAS), repr(name))
+    found = ds.attrs.get("schema", name)
+    if found != name:
+        raise _refuse(name, "another contract", name, repr(found))
+    for attr in schema.attrs:
+        if attr not in ds.attrs:
+            raise _refuse(
+                name, f"attribute {attr} is missing", attr, str(sorted(ds.attrs))
+            )
+        value = ds.attrs[attr]
+        if isinstance(value, float) and not np.isfinite(value):
+            raise _refuse(name, f"attribute {attr} is not finite", "a number", str(value))
+    for key, var in schema.variables.items():
+        if key in ds.variables:
+            _check_variable(schema, key, var, ds[key])
+        elif not var.optional:
+            raise _refuse(
+                name,
+                f"variable {key} is missing",
+                f"{key}{var.dims} in {var.unit}",
+                ", ".join(map(str, ds.variables)),
+                var.doc,
+            )
+    extra = sorted(set(map(str, ds.variables)) - set(schema.variables))
+    if extra:
+        raise _refuse(
+            name, "unknown variables", ", ".join(schema.variables), ", ".join(extra)
+        )
+    for dim, size in schema.sizes.items():
+        if dim in ds.sizes and ds.sizes[dim] != size:
+            raise _refuse(name, f"size of {dim}", str(size), str(ds.sizes[dim]))
+    if schema.check is not None:
+        schema.check(ds)
+    return ds
+
+
+def dataset(
+    name: str, values: Mapping[str, object], attrs: Mapping[str, object]
+) -> xr.Dataset:
+    """Build and validate a data set: dimensions and units come from the contract.
+
+    Parameters
+    ----------
+    name
+        Contract, such as ``"interface-profiles/1"``.
+    values
+        Variable name -> array-like in SI, with the dimensions of the contract.
+    attrs
+        Attributes; ``schema`` is added. Booleans become integers (NetCDF has none).
+
+    Raises
+    ------
+    SchemaError
+        When the result breaks the contract.
+    """
+    schema = SCHEMAS[name]
+    arrays = {}
+    for key, value in values.items():
+        var = schema.variables.get(key)
+        if var is None:
+            raise _refuse(name, "unknown variable", ", ".join(schema.variables), key)
+        data = np.asarray(value)
+        if data.ndim != len(var.dims):
+            raise _refuse(name, f"shape of {key}", str(var.dims), str(data.shape))
+        arrays[key] = (var.dims, data, {"units": var.unit} if var.kind != "str" else {})
+    clean = {
+        k: int(v) if isinstance(v, (bool, np.bool_)) else v for k, v in attrs.items()
+    }
+    try:
+        ds = xr.Dataset(arrays, attrs={"schema": name, **clean})
+    except ValueError as exc:
+        raise _refuse(
+            name,
+            "sizes do not fit together",
+            "equal sizes per dimension",
+            str(exc).splitlines()[0],
+        ) from exc
+    coords = [k for k in arrays if schema.variables[k].dims == (k,)]
+    return validate(ds.set_coords(coords), name)
+
+
+def _check_profiles(ds: xr.Dataset) -> None:
+    name = "interface-profiles/1"
+    if ds.sizes["z_face"] != ds.sizes["z"] + 1:
+        raise _refuse(
+            name,
+            "cells and faces",
+            "one face more than cells",
+            f"{ds.sizes['z_face']} faces, {ds.sizes['z']} cells",
+        )
+    faces, cells = ds["z_face"].values, ds["z"].values
+    if not ((faces[:-1] < cells) & (cells < faces[1:])).all():
+        raise _refuse(
+            name, "cells and faces", "each cell between its faces", "another order"
+        )
+    charge = (ds["charge_density"] * np.diff(faces)).sum("z").values
+    total = charge + ds.attrs["surface_charge_left"] + ds.attrs["surface_charge_right"]
+    worst = float(np.abs(total).max())
+    # A net charge of a hundredth of an ion per interface area is a counting error.
+    if worst > 0.01 * ELEMENTARY_CHARGE / ds.attrs["area"]:
+        raise _refuse(
+            name,
+            "the cell is not neutral",
+            "wall and ion charge that cancel",
+            f"{worst:.3g} C/m2",
+            "count every ion inside the faces",
+        )
+
+
+_R, _S = "replicate", "species"
+
+SCHEMAS: dict[str, Schema] = {
+    s.name: s
+    for s in (
+        Schema(
+            "frames/1",
+            {
+                "positions": Var(("frame", "atom", "xyz"), "m", doc="unwrapped"),
+                "forces": Var(
+                    ("frame", "atom", "xyz"),
+                    "N",
+                    doc="store forces with the trajectory: force matching needs them",
+                ),
+                "box": Var(("frame", "row", "xyz"), "m", doc="rows are box vectors"),
+                "species": Var(("atom",), kind="str"),
+                "mass": Var(("atom",), "kg", sign="positive"),
+                "time": Var(("frame",), "s"),
+                "energy": Var(("frame",), "J", optional=True),
+                "stress": Var(
+                    ("frame", "row", "xyz"), "Pa", optional=True, doc="tension > 0"
+                ),
+            },
+            attrs=("source",),
+            sizes={"xyz": 3, "row": 3},
+        ),
+        Schema(
+            "interface-profiles/1",
+            {
+                "z": Var(("z",), "m", sign="increasing"),
+                "z_face": Var(("z_face",), "m", sign="increasing"),
+                "species": Var((_S,), kind="str"),
+                "charge_number": Var((_S,)),
+                "number_density": Var((_R, _S, "z"), "m-3", sign="nonnegative"),
+                "charge_density": Var((_R, "z"), "coulomb m-3"),
+                "electric_field": Var((_R, "z_face"), "V m-1"),
+                "potential": Var((_R, "z_face"), "V"),
+                "pmf": Var((_R, _S, "z"), "J"),
+                "D_par": Var((_R, _S, "z"), "m2 s-1", sign="positive"),
+                "D_perp": Var((_R, _S, "z_face"), "m2 s-1", sign="positive"),
+                "D_bulk": Var((_R, _S), "m2 s-1", sign="positive", optional=True),
+                "n_eff": Var((_S, "z"), sign="nonnegative"),
+                "quality_flag": Var((_S, "z"), kind="int"),
+                "D_sys": Var((_S, "z_face"), "m2 s-1", sign="nonnegative", optional=True),
+            },
+            attrs=(
+                "temperature",
+                "area",
+                "surface_charge_left",
+                "surface_charge_right",
+                "phi_kind",
+                "charge_model",
+                "lag",
+                "block_length",
+                "seed",
+                "n_units",
+            ),
+            check=_check_profiles,
+        ),
+        Schema(
+            "transport-coefficients/1",
+            {
+                "distance": Var(("distance",), "m", sign="increasing"),
+                "species": Var((_S,), kind="str"),
+                "charge_number": Var((_S,)),
+                "D_par": Var((_R, _S, "distance"), "m2 s-1", sign="positive"),
+                "D_perp": Var((_R, _S, "distance"), "m2 s-1", sign="positive"),
+                "mu_ex": Var((_R, _S, "distance"), "J"),
+                "relative_permittivity": Var(("distance",), sign="positive"),
+                "bulk_density": Var((_R, _S), "m-3", sign="positive"),
+                "bulk_D": Var((_R, _S), "m2 s-1", sign="positive"),
+                "reaction_plane": Var((_S,), "m", sign="positive"),
+                "valid_from": Var(
+                    (_S,),
+                    "m",
+                    sign="nonnegative",
+                    doc="distance below which the ion never went",
+                ),
+            },
+            attrs=(
+                "temperature",
+                "surface_charge",
+                "taper_start",
+                "bulk_plane",
+                "n_units",
+            ),
+        ),
+        Schema(
+            "transport-solution/1",
+            {
+                "distance": Var(("distance",), "m", sign="increasing"),
+                "species": Var((_S,), kind="str"),
+                "charge_number": Var((_S,)),
+                "concentration": Var((_R, _S, "distance"), "m-3", sign="nonnegative"),
+                "potential": Var((_R, "distance"), "V"),
+                "resistance": Var((_R, _S), "ohm m2", optional=True),
+                "resistance_exact": Var((_R, _S), "ohm m2", optional=True),
+                "resistance_bulk": Var((_R, _S), "ohm m2", optional=True),
+            },
+            attrs=("temperature",),
+        ),
+        Schema(
+            "pair-pmf/1",
+            {
+                "r": Var(("r",), "m", sign="increasing"),
+                "pair": Var(
+                    ("pair",), kind="str", doc="species joined by a hyphen: Na-Cl"
+                ),
+                "pmf": Var((_R, "pair", "r"), "J"),
+            },
+            attrs=("temperature", "coulomb", "n_units"),
+        ),
+        Schema(
+            "activity/1",
+            {
+                "concentration": Var(("concentration",), "m-3", sign="increasing"),
+                "ln_gamma": Var((_R, "concentration")),
+                "dln_gamma_dln_c": Var((_R, "concentration")),
+            },
+            attrs=("temperature", "salt", "n_units"),
+        ),
+    )
+}
+
+#: Keys that the JSON header of a model file must have, by contract.
+MODEL_KEYS: dict[str, tuple[str, ...]] = {
+    "potential/1": (
+        "architecture",
+        "species",
+        "units",
+        "cutoff",
+        "baseline",
+        "validity",
+        "calibration",
+    ),
+    "cg-model/1": (
+        "map",
+        "basis",
+        "pairs",
+        "units",
+        "cutoff",
+        "coulomb",
+        "validity",
+        "n_units",
+    ),
+}

@@ -1,0 +1,125 @@
+"""SI inside; other units only as named factors and, at the user's edge, through pint.
+
+Every constant below is the SI value of one such unit: ``x_nm * NM`` is in metres,
+``x_m / NM`` in nanometres. Values are exact or CODATA 2018.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from .errors import UnitError
+
+ELEMENTARY_CHARGE = 1.602176634e-19  # C
+BOLTZMANN = 1.380649e-23  # J K-1
+AVOGADRO = 6.02214076e23  # mol-1
+VACUUM_PERMITTIVITY = 8.8541878128e-12  # F m-1
+
+NM = 1e-9  # m
+ANGSTROM = 1e-10  # m
+FS = 1e-15  # s
+PS = 1e-12  # s
+EV = ELEMENTARY_CHARGE  # J
+KJ_MOL = 1e3 / AVOGADRO  # J
+DALTON = 1.66053906660e-27  # kg
+GPA = 1e9  # Pa
+
+#: Unit strings allowed on disk, matched exactly. ``coulomb`` is spelt out because
+#: UDUNITS readers take ``C`` for degrees Celsius.
+UNITS = frozenset(
+    {
+        "1",
+        "m",
+        "m2",
+        "m-3",
+        "s",
+        "K",
+        "kg",
+        "N",
+        "J",
+        "Pa",
+        "V",
+        "V m-1",
+        "m2 s-1",
+        "coulomb",
+        "coulomb m-2",
+        "coulomb m-3",
+        "ohm m2",
+        "m-2 s-1",
+    }
+)
+
+
+@functools.lru_cache(maxsize=1)
+def _registry():
+    import pint
+
+    return pint.UnitRegistry()
+
+
+def quantity(text: str, unit: str) -> float:
+    """Value of a quantity written with its unit, in SI.
+
+    Parameters
+    ----------
+    text
+        Number and unit, such as ``"10 nm"`` or ``"1200 K"``.
+    unit
+        The SI unit wanted, in pint's spelling, such as ``"m"`` or ``"C/m**2"``.
+
+    Returns
+    -------
+    float
+        The value in ``unit``.
+
+    Raises
+    ------
+    UnitError
+        When `text` cannot be read, has no unit, or has another dimension.
+
+    Examples
+    --------
+    >>> quantity("10 nm", "m")
+    1e-08
+    """
+    import pint
+
+    mend = (
+        f'write a number and a unit of the dimension of {unit}, for instance "1 {unit}"'
+    )
+    if not isinstance(text, str):
+        raise UnitError(
+            "a quantity without a unit",
+            wanted="text with a unit",
+            got=repr(text),
+            mend=mend,
+        )
+    try:
+        parsed = _registry().Quantity(text.strip())
+        value = float(parsed.to(unit).magnitude)
+    except pint.DimensionalityError as exc:
+        got = f"{text!r}, of dimension {exc.dim1 or 'none'}"
+        raise UnitError(
+            "wrong unit", wanted=f"dimension of {unit}", got=got, mend=mend
+        ) from exc
+    except Exception as exc:  # pint raises many kinds of errors on malformed text
+        raise UnitError(
+            "a quantity that cannot be read",
+            wanted=f"number and unit ({unit})",
+            got=repr(text),
+            mend=mend,
+        ) from exc
+    if value != value or abs(value) == float("inf"):
+        raise UnitError(
+            "a quantity that is not finite",
+            wanted="a finite number",
+            got=repr(text),
+            mend=mend,
+        )
+    # 1e-9 * 10 leaves 1.0000000000000002e-08; fifteen digits are what a person wrote.
+    return float(f"{value:.15g}")
+
+
+def thermal_energy(temperature: float) -> float:
+    """KT in joules at `temperature` in kelvin."""
+    return BOLTZMANN * temperature
