@@ -1,0 +1,152 @@
+"""Fumi-Tosi rigid-ion model of NaCl in OpenMM: the oracle of the molten-salt example.
+
+The calculators here are ASE calculators, so they satisfy `Oracle` like any other one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import openmm
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from ase.stress import full_3x3_to_voigt_6_stress
+from ase.units import kJ, mol, nm
+
+from ..core.units import ANGSTROM, KJ_MOL, NM
+from .systems import CHARGES, coulomb_force, slab_correction
+
+#: Range of the Born repulsion, nm.
+RHO = 0.0317
+
+#: Na and Cl: amplitude A (1e-19 J), sigma (A), C (1e-79 J m^6), D (1e-99 J m^8).
+#: Source: Fumi & Tosi 1964, doi:10.1016/0022-3697(64)90159-3 (A, sigma, rho);
+#: dispersion of Mayer 1933, doi:10.1063/1.1749283.
+PARAMETERS = {
+    ("Na", "Na"): (0.4225, 2.340, 1.68, 0.8),
+    ("Na", "Cl"): (0.3380, 2.755, 11.2, 13.9),
+    ("Cl", "Cl"): (0.2535, 3.170, 116.0, 233.0),
+}
+
+
+def short_range_force(
+    species: tuple[str, ...], cutoff: float
+) -> openmm.CustomNonbondedForce:
+    """Born repulsion and dispersion, switched off over a tenth of `cutoff` (nm)."""
+    force = openmm.CustomNonbondedForce(
+        "A(a,b)*exp((s(a,b)-r)/rho) - C(a,b)/r^6 - D(a,b)/r^8; a=kind1; b=kind2"
+    )
+    force.addGlobalParameter("rho", RHO)
+    force.addPerParticleParameter("kind")
+    names = ("Na", "Cl")
+    factors = (
+        1e-19 / KJ_MOL,
+        ANGSTROM / NM,
+        1e-79 / NM**6 / KJ_MOL,
+        1e-99 / NM**8 / KJ_MOL,
+    )
+    for column, label in enumerate(("A", "s", "C", "D")):
+        table = [
+            PARAMETERS.get((a, b), PARAMETERS["Na", "Cl"])[column] * factors[column]
+            for a in names
+            for b in names
+        ]
+        force.addTabulatedFunction(label, openmm.Discrete2DFunction(2, 2, table))
+    for name in species:
+        force.addParticle([names.index(name)])
+    force.setNonbondedMethod(openmm.CustomNonbondedForce.CutoffPeriodic)
+    force.setCutoffDistance(cutoff)
+    force.setUseSwitchingFunction(True)
+    force.setSwitchingDistance(0.9 * cutoff)
+    return force
+
+
+class IonicCalculator(Calculator):
+    """ASE calculator of formal-charge Coulomb, with or without Fumi-Tosi short range.
+
+    Energies in eV, forces in eV/A, stress in eV/A^3 (ASE's signs: tension positive).
+    Periodic directions follow ``atoms.pbc``: TTT is bulk, TTF a slab with vacuum in its
+    cell along z, for which the slab correction is added (and no stress is defined).
+
+    Parameters
+    ----------
+    cutoff
+        Of the direct sums, nm.
+    short_range
+        ``False`` leaves formal-charge Coulomb alone: the baseline of delta-learning.
+    """
+
+    implemented_properties = ["energy", "forces", "stress"]
+
+    def __init__(self, cutoff: float, *, short_range: bool = True):
+        super().__init__()
+        self.cutoff, self.short_range = cutoff, short_range
+        self._context: openmm.Context | None = None
+        self._key: tuple | None = None
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        """Fill ``results``; see `ase.calculators.calculator.Calculator`."""
+        super().calculate(atoms, properties, system_changes)
+        atoms = self.atoms if atoms is None else atoms
+        context = self._prepare(atoms)
+        positions, cell = atoms.positions / 10, atoms.cell.array / 10
+        context.setPeriodicBoxVectors(*cell)
+        context.setPositions(positions)
+        state = context.getState(getEnergy=True, getForces=True)
+        unit = kJ / mol
+        self.results = {
+            "energy": state.getPotentialEnergy()._value * unit,
+            "forces": state.getForces(asNumpy=True)._value * unit / nm,
+        }
+        if "stress" in properties:
+            if not atoms.pbc.all():
+                raise NotImplementedError("a slab in vacuum has no bulk stress")
+            stress = _stress(context, positions, cell) * unit / nm**3
+            self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
+
+    def _prepare(self, atoms: Atoms) -> openmm.Context:
+        """Context for these ions, kept while they, cell and boundaries are kept."""
+        key = (tuple(atoms.symbols), tuple(atoms.pbc), atoms.cell.array.tobytes())
+        if self._context is None or key != self._key:
+            self._context, self._key = self._build(atoms), key
+        return self._context
+
+    def _build(self, atoms: Atoms) -> openmm.Context:
+        charges = np.array([CHARGES[s] for s in atoms.symbols])
+        system = openmm.System()
+        for mass in atoms.get_masses():
+            system.addParticle(mass)
+        system.setDefaultPeriodicBoxVectors(*(atoms.cell.array / 10))
+        system.addForce(coulomb_force(charges, self.cutoff))
+        if not atoms.pbc[2]:
+            volume = atoms.cell.volume / 1e3
+            system.addForce(slab_correction(charges, volume))
+        if self.short_range:
+            system.addForce(short_range_force(tuple(atoms.symbols), self.cutoff))
+        platform = openmm.Platform.getPlatformByName("CPU")
+        options = {"Threads": "1", "DeterministicForces": "true"}
+        return openmm.Context(system, openmm.VerletIntegrator(0.001), platform, options)
+
+
+def _stress(
+    context: openmm.Context, positions: np.ndarray, cell: np.ndarray, strain: float = 1e-3
+) -> np.ndarray:
+    """Stress (kJ/mol/nm^3) by central differences of the energy under strain.
+
+    OpenMM gives no virial. Shears are upper-triangular rotations of symmetric strain, so
+    that the box stays in OpenMM's reduced form; the energy does not feel the rotation.
+    """
+    stress = np.zeros((3, 3))
+    for i in range(3):
+        for j in range(i + 1):
+            energy = []
+            for sign in (1, -1):
+                deform = np.eye(3)
+                deform[i, j] += sign * strain
+                context.setPeriodicBoxVectors(*(cell @ deform))
+                context.setPositions(positions @ deform)
+                energy.append(
+                    context.getState(getEnergy=True).getPotentialEnergy()._value
+                )
+            stress[i, j] = stress[j, i] = (energy[0] - energy[1]) / (2 * strain)
+    context.setPeriodicBoxVectors(*cell)
+    return stress / np.linalg.det(cell)

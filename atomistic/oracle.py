@@ -1,0 +1,115 @@
+"""The oracle: whatever gives reference energies and forces. Any ASE calculator is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import xarray as xr
+from ase import Atoms
+from ase.stress import voigt_6_to_full_3x3_stress
+
+from ..core.errors import SchemaError
+from ..core.schema import dataset
+from ..core.units import ANGSTROM, EV
+
+
+@runtime_checkable
+class Oracle(Protocol):
+    """What labelling asks of a reference method (units of ASE: eV, A).
+
+    Every ASE calculator satisfies it: DFT codes, GFN2-xTB, MACE, or the Fumi-Tosi model
+    of `mesobridge.atomistic.fumi_tosi`.
+    """
+
+    def get_potential_energy(self, atoms: Atoms) -> float:
+        """Energy, eV."""
+
+    def get_forces(self, atoms: Atoms) -> np.ndarray:
+        """Forces, shape (n, 3), eV/A."""
+
+    def get_stress(self, atoms: Atoms) -> np.ndarray:
+        """Stress, Voigt order, shape (6,), eV/A^3, tension positive."""
+
+
+def frame_atoms(frames: xr.Dataset, index: int) -> Atoms:
+    """One frame as ASE atoms (A); the attribute ``pbc`` ("TTT", "TTF") is honoured."""
+    return Atoms(
+        symbols=list(frames["species"].values),
+        positions=frames["positions"].values[index] / ANGSTROM,
+        cell=frames["box"].values[index] / ANGSTROM,
+        pbc=[flag == "T" for flag in frames.attrs.get("pbc", "TTT")],
+    )
+
+
+def label(
+    frames: xr.Dataset,
+    oracle: Oracle,
+    *,
+    source: str,
+    progress: Callable[[float, float, str], None] | None = None,
+) -> xr.Dataset:
+    """Energies, forces and, for fully periodic frames, stress of each frame.
+
+    Parameters
+    ----------
+    frames
+        `frames/1`; its own forces are replaced.
+    oracle
+        Any ASE calculator.
+    source
+        Name of the reference, kept in the data set.
+
+    Returns
+    -------
+    xarray.Dataset
+        `frames/1` with the oracle's labels.
+
+    Raises
+    ------
+    SchemaError
+        When the oracle returns a number that is not finite.
+    """
+    n = frames.sizes["frame"]
+    periodic = frames.attrs.get("pbc", "TTT") == "TTT"
+    energy, forces = np.empty(n), np.empty(frames["positions"].shape)
+    stress = np.empty((n, 3, 3))
+    for i in range(n):
+        atoms = frame_atoms(frames, i)
+        if periodic:  # first: one calculation then serves all three
+            stress[i] = voigt_6_to_full_3x3_stress(oracle.get_stress(atoms))
+        energy[i] = oracle.get_potential_energy(atoms)
+        forces[i] = oracle.get_forces(atoms)
+        if not (np.isfinite(energy[i]) and np.isfinite(forces[i]).all()):
+            raise SchemaError(
+                f"{source}: the label of frame {i} is not finite",
+                wanted="finite energy and forces", got="NaN or infinity",
+                mend="look at that frame; sample without it",
+            )  # fmt: skip
+        if progress is not None:
+            progress(i + 1, n, source)
+    values = {
+        k: frames[k].values for k in ("positions", "box", "species", "mass", "time")
+    }
+    values |= {"energy": energy * EV, "forces": forces * EV / ANGSTROM}
+    if periodic:
+        values["stress"] = stress * EV / ANGSTROM**3
+    return dataset("frames/1", values, {**frames.attrs, "source": source})
+
+
+def residual(labels: xr.Dataset, baseline: xr.Dataset) -> xr.Dataset:
+    """What is left of `labels` after `baseline` (both `frames/1`, same frames)."""
+    if not np.array_equal(labels["positions"].values, baseline["positions"].values):
+        raise SchemaError(
+            "labels and baseline belong to different frames",
+            wanted="the same positions", got="others",
+            mend="label both from one set of frames",
+        )  # fmt: skip
+    left = labels.copy()
+    for key in ("energy", "forces", "stress"):
+        if key in labels:
+            left[key] = labels[key] - baseline[key]
+            left[key].attrs = labels[key].attrs
+    left.attrs["source"] = f"{labels.attrs['source']} - {baseline.attrs['source']}"
+    return left
