@@ -32,32 +32,44 @@ def short_range_force(
     species: tuple[str, ...], cutoff: float
 ) -> openmm.CustomNonbondedForce:
     """Born repulsion and dispersion, switched off over a tenth of `cutoff` (nm)."""
-    force = openmm.CustomNonbondedForce(
-        "A(a,b)*exp((s(a,b)-r)/rho) - C(a,b)/r^6 - D(a,b)/r^8; a=kind1; b=kind2"
+    # The pair's parameters are quadratics in the number of anions x = 0, 1, 2: OpenMM's
+    # CPU platform is nine times slower with a table of pairs.
+    definitions = "; ".join(
+        f"{name}={_through(values)}" for name, values in _pair_parameters().items()
     )
-    force.addGlobalParameter("rho", RHO)
-    force.addPerParticleParameter("kind")
-    names = ("Na", "Cl")
+    force = openmm.CustomNonbondedForce(
+        f"A*exp((s-r)/{RHO}) - (C + D/r2)/(r2*r2*r2); r2=r*r; {definitions};"
+        " x=anion1+anion2"
+    )
+    force.addPerParticleParameter("anion")
+    for name in species:
+        force.addParticle([1.0 if CHARGES[name] < 0 else 0.0])
+    force.setNonbondedMethod(openmm.CustomNonbondedForce.CutoffPeriodic)
+    force.setCutoffDistance(cutoff)
+    force.setUseSwitchingFunction(True)
+    force.setSwitchingDistance(0.9 * cutoff)
+    return force
+
+
+def _pair_parameters() -> dict[str, list[float]]:
+    """A, s, C, D of the pairs with 0, 1 and 2 anions, in kJ/mol and nm."""
     factors = (
         1e-19 / KJ_MOL,
         ANGSTROM / NM,
         1e-79 / NM**6 / KJ_MOL,
         1e-99 / NM**8 / KJ_MOL,
     )
-    for column, label in enumerate(("A", "s", "C", "D")):
-        table = [
-            PARAMETERS.get((a, b), PARAMETERS["Na", "Cl"])[column] * factors[column]
-            for a in names
-            for b in names
-        ]
-        force.addTabulatedFunction(label, openmm.Discrete2DFunction(2, 2, table))
-    for name in species:
-        force.addParticle([names.index(name)])
-    force.setNonbondedMethod(openmm.CustomNonbondedForce.CutoffPeriodic)
-    force.setCutoffDistance(cutoff)
-    force.setUseSwitchingFunction(True)
-    force.setSwitchingDistance(0.9 * cutoff)
-    return force
+    columns = zip(*PARAMETERS.values(), strict=True)
+    return {
+        name: [value * factor for value in column]
+        for name, column, factor in zip("AsCD", columns, factors, strict=True)
+    }
+
+
+def _through(values: list[float]) -> str:
+    """Quadratic in x through `values` at x = 0, 1, 2, as an OpenMM expression."""
+    f0, f1, f2 = values
+    return f"{f0!r} + x*({f1 - f0!r} + (x-1)*({(f2 - 2 * f1 + f0) / 2!r}))"
 
 
 class IonicCalculator(Calculator):
