@@ -8,6 +8,7 @@ platform). Both scales that move particles use this file; it knows no physics.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,11 +72,24 @@ class MDSettings:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """A finished run: frames (`frames/1`), last state, total energy (J) per frame."""
+    """A finished run.
+
+    Attributes
+    ----------
+    frames
+        `frames/1`.
+    final
+        Last state.
+    total_energy
+        Potential and kinetic, J, per frame.
+    wall_s
+        Time spent moving, summed over segments, whenever they ran.
+    """
 
     frames: xr.Dataset
     final: MDState
     total_energy: np.ndarray
+    wall_s: float
 
 
 def make_context(
@@ -166,6 +180,7 @@ def run_segments(
         frames=_frames(system, species, parts, source, settings),
         final=state,
         total_energy=np.concatenate([p["total"] for p in parts]) * KJ_MOL,
+        wall_s=float(sum(p["wall"] for p in parts)),
     )
 
 
@@ -176,6 +191,7 @@ def _store(path: Path, part: dict[str, np.ndarray]) -> None:
 
 def _segment(system, state, settings, index, steps, stride) -> dict[str, np.ndarray]:
     """Run one segment; arrays in OpenMM's units."""
+    begin = time.perf_counter()
     context = make_context(system, settings, index)
     context.setPeriodicBoxVectors(*state.box)
     context.setPositions(state.positions)
@@ -202,6 +218,7 @@ def _segment(system, state, settings, index, steps, stride) -> dict[str, np.ndar
     part["last_velocities"] = last.getVelocities(asNumpy=True)._value
     part["last_box"] = last.getPeriodicBoxVectors(asNumpy=True)._value
     part["last_time"] = np.array(last.getTime()._value)
+    part["wall"] = np.array(time.perf_counter() - begin)
     return part
 
 

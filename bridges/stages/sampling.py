@@ -1,0 +1,77 @@
+"""Stage: configurations of the oracle's own MD, with labels, baseline and residual."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from ...atomistic.fumi_tosi import IonicCalculator, short_range_force
+from ...atomistic.oracle import label, residual
+from ...atomistic.systems import Cell, lattice_start
+from ...core.artefact import write_dataset
+from ...core.units import NM, PS
+from .common import Chain, make_cell
+
+#: Melting from the lattice and settling at each temperature (s).
+MELT, SETTLE = 2 * PS, 1 * PS
+ROLES = ("train", "held_out")
+
+
+def sample(inputs: dict[str, Path], settings: dict, out: Path, context) -> dict:
+    """Sample one kind of cell ("bulk" or "slab") and label it.
+
+    Training and held-out frames come from runs of their own, from their own starts.
+    Writes ``train.nc``, ``held_out.nc`` (labels) and ``*_residual.nc`` (labels minus
+    formal-charge Coulomb), all `frames/1`.
+    """
+    s = settings
+    cell = make_cell(s["kind"], s)
+    n_temperatures = len(s["temperatures"])
+    counts = {role: max(1, s["frames"][role] // n_temperatures) for role in ROLES}
+    time = sum(
+        MELT + n_temperatures * (SETTLE + n * s["spacing"]) for n in counts.values()
+    )
+    forces = [short_range_force(cell.species, s["oracle_cutoff"] / NM)]
+    chain = Chain(context, s, cell, forces, f"{s['oracle']} {s['kind']}", time)
+    sizes = {}
+    for index, role in enumerate(ROLES):
+        frames = _frames(chain, cell, s, counts[role], s["seed"] + index)
+        labels, left = _label(frames, s, f"{role}", context)
+        write_dataset(labels, out / f"{role}.nc", "frames/1")
+        write_dataset(left, out / f"{role}_residual.nc", "frames/1")
+        sizes[role] = labels.sizes["frame"]
+    return {"frames": sizes}
+
+
+def _frames(chain: Chain, cell: Cell, s: dict, n: int, seed: int) -> xr.Dataset:
+    """`n` frames at each temperature, from hot to cold."""
+    hot_to_cold = sorted(s["temperatures"], reverse=True)
+    start = lattice_start(cell, seed)
+    state = chain.go(
+        start, MELT, hot_to_cold[0], seed, timestep=0.5 * s["timestep"]
+    ).final
+    sets = []
+    for temperature in hot_to_cold:
+        state = chain.go(state, SETTLE, temperature, seed + 10).final
+        run = chain.go(state, n * s["spacing"], temperature, seed + 20, save=s["spacing"])
+        state = run.final
+        sets.append(run.frames)
+    joined = xr.concat(sets, "frame", data_vars="minimal", combine_attrs="drop_conflicts")
+    joined.attrs["pbc"] = "TTT" if cell.walls is None else "TTF"
+    joined["time"].values[:] = np.arange(joined.sizes["frame"]) * s["spacing"]
+    return joined
+
+
+def _label(frames: xr.Dataset, s: dict, role: str, context):
+    """Labels of the oracle, and what is left of them after formal-charge Coulomb."""
+    cutoff = s["oracle_cutoff"] / NM
+
+    def progress(done: float, total: float, text: str) -> None:
+        context.progress(done, total, f"label {role}: {text}")
+
+    labels = label(frames, IonicCalculator(cutoff), source=s["oracle"], progress=progress)
+    baseline = IonicCalculator(cutoff, short_range=False)
+    coulomb = label(frames, baseline, source="formal charges", progress=progress)
+    return labels, residual(labels, coulomb)
