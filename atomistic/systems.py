@@ -192,12 +192,14 @@ def make_system(cell: Cell, *forces: openmm.Force, cutoff: float) -> openmm.Syst
     return system
 
 
-def coulomb_force(charges: np.ndarray, cutoff: float) -> openmm.NonbondedForce:
-    """Particle-mesh Ewald of point charges (e); `cutoff` in nm."""
+def coulomb_force(
+    charges: np.ndarray, cutoff: float, tolerance: float = 5e-4
+) -> openmm.NonbondedForce:
+    """Particle-mesh Ewald of point charges (e); `cutoff` in nm, `tolerance` relative."""
     force = openmm.NonbondedForce()
     force.setNonbondedMethod(openmm.NonbondedForce.PME)
     force.setCutoffDistance(cutoff)
-    force.setEwaldErrorTolerance(5e-4)
+    force.setEwaldErrorTolerance(tolerance)
     for charge in charges:
         force.addParticle(charge, 1.0, 0.0)
     return force
