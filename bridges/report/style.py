@@ -1,0 +1,75 @@
+"""One look for every figure: colour-blind-safe colours, labelled axes, inline SVG."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+#: Okabe & Ito's palette (distinguishable under every common colour blindness).
+BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
+PURPLE, SKY, AMBER, BLACK = "#CC79A7", "#56B4E9", "#E69F00", "#222222"
+SPECIES_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER)
+
+_STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.6,
+    "figure.constrained_layout.use": True,
+    "savefig.transparent": False,
+    "figure.dpi": 110,
+}
+
+
+def panels(
+    n: int, *, width: float = 9.2, height: float = 3.3
+) -> tuple[Figure, list[Axes]]:
+    """Figure with `n` panels side by side (inches)."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = [figure.add_subplot(1, n, i + 1) for i in range(n)]
+    return figure, axes
+
+
+def colour(species: str, order: list[str]) -> str:
+    """Colour of a species: its place in the list of species."""
+    return SPECIES_COLOURS[order.index(species) % len(SPECIES_COLOURS)]
+
+
+def band(ax: Axes, x, values, low, high, colour: str, label: str, **line) -> None:
+    """Line with its 95 % band."""
+    ax.fill_between(x, low, high, color=colour, alpha=0.25, linewidth=0)
+    ax.plot(x, values, color=colour, label=label, **line)
+
+
+def finish(
+    ax: Axes, title: str, xlabel: str, ylabel: str, *, legend: bool = True
+) -> None:
+    """Title, axis labels with units, legend."""
+    ax.set_title(title)
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    if legend and ax.get_legend_handles_labels()[0]:
+        ax.legend(handlelength=1.6)
+
+
+def to_svg(figure: Figure, name: str) -> str:
+    """The figure as an SVG element whose ids do not clash with other figures'."""
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "path", **_STYLE}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    # Text glyphs and clip paths are referred to by id; the page holds many figures.
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", svg)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{name}" ', 1)
