@@ -45,7 +45,6 @@ def train(inputs: dict[str, Path], settings: dict, out: Path, context) -> dict:
             species=("Na", "Cl"),
             cutoff=s["cutoff"],
             channels=s["channels"],
-            layers=s["layers"],
             radial=s["radial"],
             steps=s["steps"],
             batch=s["batch"],

@@ -1,0 +1,156 @@
+"""`frames/1` data sets as batches of tensors (eV, A)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from ...core.errors import SchemaError
+from ...core.units import ANGSTROM, EV
+from .neighbours import Neighbours, join, neighbours
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One labelled configuration, its neighbour list made once.
+
+    Attributes
+    ----------
+    vectors
+        Shape (N, K, 3), A.
+    energy, forces, virial
+        eV, eV/A (N, 3), eV (3, 3); `virial` is ``None`` where no stress was labelled.
+    """
+
+    vectors: np.ndarray
+    list: Neighbours
+    species: np.ndarray
+    energy: float
+    forces: np.ndarray
+    virial: np.ndarray | None
+    volume: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Frames put end to end, as tensors of one floating type."""
+
+    vectors: Tensor
+    species: Tensor
+    index: Tensor
+    frame: Tensor
+    atoms: Tensor
+    energy: Tensor
+    forces: Tensor
+    virial: Tensor
+    has_virial: Tensor
+    volume: Tensor
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames."""
+        return len(self.energy)
+
+
+def load_frames(
+    sets: Sequence[xr.Dataset], species: Sequence[str], cutoff: float
+) -> list[Frame]:
+    """Every frame of the data sets, with its neighbour list.
+
+    Parameters
+    ----------
+    sets
+        `frames/1` with energies; the attribute ``pbc`` says which directions repeat.
+    species
+        Symbols the model knows, in its order.
+    cutoff
+        A.
+
+    Raises
+    ------
+    SchemaError
+        When a set has no energies or a species is unknown.
+    """
+    frames = []
+    for ds in sets:
+        if "energy" not in ds:
+            raise SchemaError(
+                "frames without energies cannot be learned from",
+                wanted="variable energy", got=", ".join(map(str, ds.variables)),
+                mend="label the frames with an oracle",
+            )  # fmt: skip
+        numbers = species_numbers(ds["species"].values, species)
+        pbc = [flag == "T" for flag in ds.attrs.get("pbc", "TTT")]
+        for i in range(ds.sizes["frame"]):
+            frames.append(_frame(ds.isel(frame=i), numbers, pbc, cutoff))
+    return frames
+
+
+def species_numbers(
+    symbols: Sequence[str] | np.ndarray, species: Sequence[str]
+) -> np.ndarray:
+    """Place of each symbol in `species`."""
+    unknown = sorted(set(symbols) - set(species))
+    if unknown:
+        raise SchemaError(
+            "the potential does not know this species",
+            wanted=", ".join(species), got=", ".join(unknown),
+            mend="train on frames that hold it",
+        )  # fmt: skip
+    order = {name: number for number, name in enumerate(species)}
+    return np.array([order[s] for s in symbols], dtype=np.int64)
+
+
+def _frame(ds: xr.Dataset, numbers: np.ndarray, pbc, cutoff: float) -> Frame:
+    positions, box = ds["positions"].values / ANGSTROM, ds["box"].values / ANGSTROM
+    volume = abs(float(np.linalg.det(box)))
+    stress = ds["stress"].values / EV * ANGSTROM**3 if "stress" in ds else None
+    found = neighbours(positions, box, pbc, cutoff)
+    return Frame(
+        vectors=vectors(positions, found),
+        list=found,
+        species=numbers,
+        energy=float(ds["energy"].values) / EV,
+        forces=ds["forces"].values / (EV / ANGSTROM),
+        virial=None if stress is None else stress * volume,
+        volume=volume,
+    )
+
+
+def vectors(positions: np.ndarray, found: Neighbours) -> np.ndarray:
+    """From each atom to its neighbours, shape (N, K, 3), in double precision."""
+    return positions[found.index] + found.shift - positions[:, None, :]
+
+
+def batch(frames: Sequence[Frame], cutoff: float, dtype: torch.dtype) -> Batch:
+    """Frames as one batch."""
+    joined = join([f.list for f in frames], cutoff)
+    rows = np.empty((*joined.index.shape, 3))
+    rows[:] = 2 * cutoff, 0.0, 0.0
+    start = 0
+    for f in frames:
+        n, k = f.vectors.shape[:2]
+        rows[start : start + n, :k] = f.vectors
+        start += n
+
+    def tensor(values) -> Tensor:
+        return torch.as_tensor(np.asarray(values), dtype=dtype)
+
+    none = np.zeros((3, 3))
+    return Batch(
+        vectors=tensor(rows),
+        species=torch.from_numpy(np.concatenate([f.species for f in frames])),
+        index=torch.from_numpy(joined.index),
+        frame=torch.from_numpy(joined.frame),
+        atoms=tensor([len(f.species) for f in frames]),
+        energy=torch.tensor([f.energy for f in frames], dtype=torch.float64),
+        forces=tensor(np.concatenate([f.forces for f in frames])),
+        virial=tensor([none if f.virial is None else f.virial for f in frames]),
+        has_virial=tensor([f.virial is not None for f in frames]),
+        volume=tensor([f.volume for f in frames]),
+    )

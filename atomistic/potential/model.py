@@ -1,0 +1,182 @@
+"""Cartesian atomic cluster expansion: one layer, body order up to four.
+
+Around atom i, radial functions (Bessel functions times a smooth cut-off, one set per
+species of the neighbour) and traceless Cartesian tensors of the direction are contracted
+over neighbours first and mixed into channels afterwards, so that nothing as large as
+neighbours x channels is ever made:
+
+    T_i[b, k] = sum_j B_b(r_ij) Y_k(r_ij)
+    A_i[c, k] = sum_b W[s_i, l(k), b, c] T_i[b, k]
+
+with Y = (1, u, u u - 1/3). Invariants A0, A1.A1, Q:Q, A1.Q.A1, |Q.A1|^2 and tr Q^3 per
+channel feed a small network that gives the energy of the atom.
+
+Sources: atomic cluster expansion, doi:10.1103/PhysRevB.99.014104; its Cartesian form,
+doi:10.1038/s41524-024-01332-4; radial Bessel functions, doi:10.48550/arXiv.2003.03123.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class CartesianACE(nn.Module):
+    """Energies of atoms from the vectors to their neighbours.
+
+    Parameters
+    ----------
+    n_species
+        Number of species.
+    cutoff
+        A.
+    channels
+        Number of channels C.
+    radial
+        Number of radial functions per species of the neighbour.
+    hidden
+        Width of the read-out network.
+    """
+
+    wave_numbers: Tensor
+
+    def __init__(
+        self, n_species: int, cutoff: float, channels: int, radial: int, hidden: int = 64
+    ):
+        super().__init__()
+        self.n_species, self.cutoff = n_species, cutoff
+        self.channels, self.radial, self.hidden = channels, radial, hidden
+        width = n_species * radial
+        self.mix = nn.Parameter(
+            torch.randn(n_species, 3, width, channels) / math.sqrt(width)
+        )
+        self.pair = nn.Parameter(torch.randn(2, channels, channels) / math.sqrt(channels))
+        self.network = nn.Sequential(
+            nn.Linear(6 * channels + n_species, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, 1, bias=False),
+        )
+        self.linear = nn.Linear(6 * channels, 1, bias=False)
+        self.shift = nn.Parameter(torch.zeros(n_species, dtype=torch.float64))
+        waves = torch.arange(1, radial + 1) * math.pi / cutoff
+        self.register_buffer("wave_numbers", waves, persistent=False)
+
+    def forward(self, vectors: Tensor, species: Tensor, index: Tensor) -> Tensor:
+        """Energy of each atom.
+
+        Parameters
+        ----------
+        vectors
+            Shape (N, K, 3), A: from each atom to its neighbours; padded ones lie beyond
+            the cut-off.
+        species
+            Shape (N,): number of the species.
+        index
+            Shape (N, K): the neighbours.
+
+        Returns
+        -------
+        Tensor
+            Shape (N,), eV, float64.
+        """
+        radial, angular = self._basis(vectors, species[index])
+        moments = torch.bmm(radial.transpose(1, 2), angular)
+        mix = self.mix[species]
+        a0 = torch.einsum("nb,nbc->nc", moments[..., 0], mix[:, 0])
+        a1 = torch.einsum("nbk,nbc->knc", moments[..., 1:4], mix[:, 1])
+        a2 = torch.einsum("nbk,nbc->knc", moments[..., 4:], mix[:, 2])
+        features = _invariants(a0, a1, a1 @ self.pair[0], a2 @ self.pair[1])
+        kind = nn.functional.one_hot(species, self.n_species).to(features.dtype)
+        energy = self.network(torch.cat([features, kind], -1)) + self.linear(features)
+        return energy[:, 0].double() + self.shift[species]
+
+    def _basis(self, vectors: Tensor, neighbour: Tensor) -> tuple[Tensor, Tensor]:
+        """Radial functions (N, K, species x radial) and tensors (N, K, 10)."""
+        r = torch.sqrt((vectors * vectors).sum(-1))
+        x = (r / self.cutoff).clamp(max=1.0)
+        # (1-x)^3 (1 + 3x + 6x^2): one and flat at 0, zero with two derivatives at 1.
+        envelope = (1 - x) ** 3 * (1 + x * (3 + 6 * x))
+        waves = torch.sin(r.unsqueeze(-1) * self.wave_numbers)
+        waves = waves * (envelope / r).unsqueeze(-1)
+        kind = nn.functional.one_hot(neighbour, self.n_species).to(waves.dtype)
+        radial = (kind.unsqueeze(-1) * waves.unsqueeze(-2)).flatten(-2)
+        x, y, z = (vectors / r.unsqueeze(-1)).unbind(-1)
+        third = 1.0 / 3.0
+        tensors = (
+            torch.ones_like(x), x, y, z,
+            x * x - third, y * y - third, z * z - third, x * y, x * z, y * z,
+        )  # fmt: skip
+        return radial, torch.stack(tensors, -1)
+
+
+def _invariants(a0: Tensor, a1: Tensor, v: Tensor, q: Tensor) -> Tensor:
+    """Invariants of scalars, vectors (3, N, C) and traceless tensors (6, N, C)."""
+    xx, yy, zz, xy, xz, yz = q.unbind(0)
+    vx, vy, vz = v.unbind(0)
+    qv = torch.stack(
+        [
+            xx * vx + xy * vy + xz * vz,
+            xy * vx + yy * vy + yz * vz,
+            xz * vx + yz * vy + zz * vz,
+        ]
+    )
+    xy2, xz2, yz2 = xy * xy, xz * xz, yz * yz
+    norm = xx * xx + yy * yy + zz * zz + 2 * (xy2 + xz2 + yz2)
+    cubic = (
+        xx * (xx * xx + 3 * (xy2 + xz2))
+        + yy * (yy * yy + 3 * (xy2 + yz2))
+        + zz * (zz * zz + 3 * (xz2 + yz2))
+        + 6 * xy * xz * yz
+    )
+    parts = (a0, (a1 * v).sum(0), norm, (v * qv).sum(0), (qv * qv).sum(0), cubic)
+    return torch.cat(parts, -1)
+
+
+def derivatives(
+    model: CartesianACE,
+    vectors: Tensor,
+    species: Tensor,
+    index: Tensor,
+    frame: Tensor,
+    n_frames: int,
+    *,
+    training: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Energies, forces and virials of a batch, by one backward pass.
+
+    Parameters
+    ----------
+    vectors, species, index
+        As `CartesianACE.forward`.
+    frame
+        Shape (N,): frame of each atom.
+    n_frames
+        Number of frames.
+    training
+        Keep the graph, so that a loss of forces can be differentiated.
+
+    Returns
+    -------
+    energy : Tensor
+        Shape (n_frames,), eV, float64.
+    forces : Tensor
+        Shape (N, 3), eV/A.
+    virial : Tensor
+        Shape (n_frames, 3, 3), eV: derivative of the energy with respect to strain
+        (stress times volume).
+    """
+    vectors = vectors.requires_grad_(True)
+    atoms = model(vectors, species, index)
+    energy = torch.zeros(n_frames, dtype=atoms.dtype).index_add(0, frame, atoms)
+    (slope,) = torch.autograd.grad(atoms.sum(), vectors, create_graph=training)
+    # vectors = r_j - r_i: pull from own row, push from rows that list this atom.
+    forces = slope.sum(1) - torch.zeros_like(slope[:, 0]).index_add(
+        0, index.flatten(), slope.flatten(0, 1)
+    )
+    strain = torch.bmm(vectors.transpose(1, 2), slope)
+    virial = torch.zeros(n_frames, 3, 3, dtype=strain.dtype).index_add(0, frame, strain)
+    return energy, forces, 0.5 * (virial + virial.transpose(1, 2))

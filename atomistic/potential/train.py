@@ -1,0 +1,272 @@
+"""Training, restartable: a killed training ends bit-equal to an undisturbed one."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ...core.artefact import replacing
+from ...core.errors import InputError
+from ...core.units import ANGSTROM, EV, GPA
+from .data import Batch, Frame, batch, load_frames
+from .model import CartesianACE, derivatives
+
+Progress = Callable[[float, float, str], None]
+
+#: Seconds between two stored states, and points on the learning curve.
+STORE_EVERY, CURVE_POINTS, CURVE_FRAMES = 10.0, 12, 24
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What is trained, and how.
+
+    Attributes
+    ----------
+    species
+        Symbols, in the order of the model.
+    cutoff
+        m.
+    channels, radial, hidden
+        Of `CartesianACE`.
+    steps, batch
+        Number of steps and frames per step.
+    learning_rate
+        At its highest; warm-up over 50 steps, then a cosine to zero.
+    energy_weight, stress_weight
+        Of the squared error per atom (eV^2) and of the stress ((eV/A^3)^2) beside that of
+        the forces ((eV/A)^2).
+    seed
+        Of the weights and of the order of frames.
+    """
+
+    species: tuple[str, ...]
+    cutoff: float
+    channels: int = 16
+    radial: int = 8
+    hidden: int = 64
+    steps: int = 800
+    batch: int = 2
+    learning_rate: float = 0.01
+    energy_weight: float = 5.0
+    stress_weight: float = 500.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """Weights (EMA), settings and learning curve.
+
+    Attributes
+    ----------
+    curve
+        Points {"step", "loss", "force_rmse" (eV/A), "stress_rmse" (GPa)}.
+    """
+
+    settings: TrainingSettings
+    tensors: dict[str, np.ndarray]
+    curve: list[dict]
+
+
+def train(
+    training: Sequence[xr.Dataset],
+    validation: Sequence[xr.Dataset],
+    settings: TrainingSettings,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train a potential on energies, forces and, where labelled, stress.
+
+    Parameters
+    ----------
+    training, validation
+        `frames/1`; validation frames only draw the learning curve.
+    settings
+        Model, length and weights of the training.
+    folder
+        Where the state is stored every 10 s; a later call with the same arguments
+        goes on from it.
+    progress
+        Called with (steps done, steps, text).
+
+    Raises
+    ------
+    InputError
+        When there are fewer frames than a batch, or the loss is not finite.
+    """
+    cutoff = settings.cutoff / ANGSTROM
+    frames = load_frames(training, settings.species, cutoff)
+    if len(frames) < settings.batch:
+        raise InputError(
+            "too few frames to train on",
+            wanted=f"at least {settings.batch} (one batch)", got=str(len(frames)),
+            mend="sample more frames or make the batch smaller",
+        )  # fmt: skip
+    held_out = load_frames(validation, settings.species, cutoff)
+    every = max(1, len(held_out) // CURVE_FRAMES)
+    run = _Training(settings, frames, held_out[::every])
+    store = folder / "training.safetensors" if folder else None
+    if store is not None and store.is_file():
+        run.load(store)
+    stored = time.monotonic()
+    while run.step < settings.steps:
+        run.advance()
+        if store is not None and time.monotonic() - stored > STORE_EVERY:
+            run.save(store)
+            stored = time.monotonic()
+        if progress is not None:
+            progress(run.step, settings.steps, run.text())
+    tensors = {k: v.numpy() for k, v in run.average.items()}
+    return TrainingResult(settings, tensors, run.curve)
+
+
+class _Training:
+    """Model, optimiser, moving average and curve: all that a resumed training needs."""
+
+    def __init__(self, s: TrainingSettings, frames: list[Frame], held_out: list[Frame]):
+        self.s, self.frames, self.held_out = s, frames, held_out
+        self.cutoff = s.cutoff / ANGSTROM
+        torch.manual_seed(s.seed)
+        self.model = CartesianACE(
+            len(s.species), self.cutoff, s.channels, s.radial, s.hidden
+        )
+        self.model.shift.data[:] = _mean_energies(frames, len(s.species))
+        self.average = {k: v.detach().clone() for k, v in self.model.named_parameters()}
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=s.learning_rate)
+        self.step, self.loss = 0, float("nan")
+        self.curve: list[dict] = []
+
+    def advance(self) -> None:
+        """One step of the optimiser; a point of the curve when it is due."""
+        loss = self._loss(self._next_batch())
+        self.loss = float(loss.detach())
+        if not np.isfinite(self.loss):
+            raise InputError(
+                "the training diverged", wanted="a finite loss",
+                got=f"{self.loss} at step {self.step}", mend="lower the learning rate",
+            )  # fmt: skip
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._learning_rate()
+        self.optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        self.optimiser.step()
+        keep = min(0.99, self.step / (self.step + 20))
+        for name, value in self.model.named_parameters():
+            self.average[name].mul_(keep).add_(value.detach(), alpha=1 - keep)
+        self.step += 1
+        if self.step % max(1, self.s.steps // CURVE_POINTS) == 0:
+            self.curve.append(self._point())
+
+    def _next_batch(self) -> Batch:
+        """Frames of this step: a function of (seed, step) alone."""
+        per_epoch = len(self.frames) // self.s.batch
+        epoch, place = divmod(self.step, per_epoch)
+        order = np.random.default_rng([self.s.seed, epoch]).permutation(len(self.frames))
+        chosen = order[place * self.s.batch : (place + 1) * self.s.batch]
+        return batch([self.frames[i] for i in chosen], self.cutoff, torch.float32)
+
+    def _loss(self, b: Batch) -> Tensor:
+        energy, forces, virial = derivatives(
+            self.model, b.vectors, b.species, b.index, b.frame, b.n_frames, training=True
+        )
+        energy_error = ((energy - b.energy) / b.atoms).pow(2).mean()
+        force_error = (forces - b.forces).pow(2).mean()
+        stress = (virial - b.virial) / b.volume[:, None, None]
+        stress_error = (stress.pow(2).mean((1, 2)) * b.has_virial).mean()
+        s = self.s
+        return (
+            force_error + s.energy_weight * energy_error + s.stress_weight * stress_error
+        )
+
+    def _learning_rate(self) -> float:
+        fraction = self.step / self.s.steps
+        warm = min(1.0, (self.step + 1) / 50)
+        decay = 0.5 * (1 + np.cos(np.pi * fraction)) + 0.01
+        return float(self.s.learning_rate * warm * decay)
+
+    def _point(self) -> dict:
+        """Errors of the averaged weights on the held-out frames."""
+        model = build_model(self.s, self.average)
+        force, stress = [], []
+        for f in self.held_out:
+            b = batch([f], self.cutoff, torch.float32)
+            _, forces, virial = derivatives(
+                model, b.vectors, b.species, b.index, b.frame, 1
+            )
+            force.append((forces - b.forces).pow(2).mean().item())
+            if f.virial is not None:
+                difference = (virial - b.virial) / f.volume
+                stress.append(difference.pow(2).mean().item())
+        unit = EV / ANGSTROM**3 / GPA
+        return {
+            "step": self.step,
+            "loss": self.loss,
+            "force_rmse": float(np.sqrt(np.mean(force))),
+            "stress_rmse": float(np.sqrt(np.mean(stress)) * unit) if stress else None,
+        }
+
+    def text(self) -> str:
+        """Where the training stands, in words."""
+        if not self.curve:
+            return "training"
+        return f"training: force RMSE {1e3 * self.curve[-1]['force_rmse']:.1f} meV/A"
+
+    def save(self, path: Path) -> None:
+        """Store everything the rest of the training depends on."""
+        tensors = {f"average.{k}": v for k, v in self.average.items()}
+        for name, value in self.model.named_parameters():
+            state = self.optimiser.state[value]
+            tensors[f"model.{name}"] = value.detach()
+            tensors[f"first.{name}"] = state["exp_avg"]
+            tensors[f"second.{name}"] = state["exp_avg_sq"]
+        note = json.dumps(
+            {"settings": asdict(self.s), "step": self.step, "curve": self.curve}
+        )
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata={"state": note})
+
+    def load(self, path: Path) -> None:
+        """Take up a stored state; one of other settings is ignored."""
+        with safe_open(path, framework="pt") as handle:
+            note = json.loads(handle.metadata()["state"])
+            if note["settings"] != json.loads(json.dumps(asdict(self.s))):
+                return
+            stored = {k: handle.get_tensor(k) for k in handle.keys()}  # noqa: SIM118
+        self.step, self.curve = note["step"], note["curve"]
+        for name, value in self.model.named_parameters():
+            value.data.copy_(stored[f"model.{name}"])
+            self.average[name] = stored[f"average.{name}"]
+            self.optimiser.state[value] = {
+                "step": torch.tensor(float(self.step)),
+                "exp_avg": stored[f"first.{name}"],
+                "exp_avg_sq": stored[f"second.{name}"],
+            }
+
+
+def build_model(s: TrainingSettings, tensors: dict[str, Tensor]) -> CartesianACE:
+    """Model with the given weights."""
+    model = CartesianACE(
+        len(s.species), s.cutoff / ANGSTROM, s.channels, s.radial, s.hidden
+    )
+    model.load_state_dict(tensors)
+    return model.requires_grad_(False)
+
+
+def _mean_energies(frames: list[Frame], n_species: int) -> Tensor:
+    """Energy per atom of each species by least squares: the network learns the rest."""
+    counts = np.array([np.bincount(f.species, minlength=n_species) for f in frames])
+    energies = np.array([f.energy for f in frames])
+    return torch.from_numpy(
+        np.linalg.lstsq(counts.astype(float), energies, rcond=None)[0]
+    )
