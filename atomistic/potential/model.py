@@ -179,4 +179,7 @@ def derivatives(
     )
     strain = torch.bmm(vectors.transpose(1, 2), slope)
     virial = torch.zeros(n_frames, 3, 3, dtype=strain.dtype).index_add(0, frame, strain)
-    return energy, forces, 0.5 * (virial + virial.transpose(1, 2))
+    virial = 0.5 * (virial + virial.transpose(1, 2))
+    if training:
+        return energy, forces, virial
+    return energy.detach(), forces.detach(), virial.detach()

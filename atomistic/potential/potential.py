@@ -89,9 +89,9 @@ class Potential:
         )
         volume = abs(float(np.linalg.det(box)))
         return Evaluation(
-            float(energy[0].detach()),
-            forces.detach().numpy(),
-            virial[0].detach().numpy() / volume,
+            float(energy[0]),
+            forces.numpy(),
+            virial[0].numpy() / volume,
         )
 
 
@@ -186,12 +186,12 @@ def errors(potential: Potential, sets: Sequence[xr.Dataset]) -> dict:
         e, forces, virial = derivatives(
             potential.model, b.vectors, b.species, b.index, b.frame, 1
         )
-        energy.append((float(e[0].detach()) - f.energy) / len(f.species))
-        predicted.append(forces.detach().numpy().astype(float))
+        energy.append((float(e[0]) - f.energy) / len(f.species))
+        predicted.append(forces.numpy().astype(float))
         wanted.append(f.forces)
         kinds.append(f.species)
         if f.virial is not None:
-            stress.append((virial[0].detach().numpy() - f.virial) / f.volume)
+            stress.append((virial[0].numpy() - f.virial) / f.volume)
     difference = np.concatenate(predicted) - np.concatenate(wanted)
     kind = np.concatenate(kinds)
     unit = EV / ANGSTROM**3 / GPA
