@@ -1,8 +1,8 @@
 """Figures of the interface job: time, memory, accuracy, closure, resume.
 
 Runs the demo from nothing in a temporary folder, runs it again, and holds what
-``summary.json`` says against the targets. ``--quick`` runs the shortened job of the tests,
-whose accuracy is not that of the demo.
+``summary.json`` says against the targets. ``--quick`` runs the shortened job of the
+tests, whose accuracy is not that of the demo.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ def main() -> None:
     args.json.write_text(json.dumps(result, indent=2) + "\n")
     for f in result["figures"]:
         verdict = "ok  " if f["ok"] else "MISS"
-        line = f"{verdict} {f['name']}: {f['value']:.4g} {f['unit']} ({f['op']} {f['target']})"
+        wanted = f"{f['op']} {f['target']}"
+        line = f"{verdict} {f['name']}: {f['value']:.4g} {f['unit']} ({wanted})"
         sys.stdout.write(line + "\n")
 
 

@@ -56,7 +56,8 @@ def coefficients_from_profiles(
     Parameters
     ----------
     profiles
-        ``interface-profiles/1``; every replicate is carried through by itself.
+        ``interface-profiles/1``; every replicate is carried through by itself. phi is
+        integrated from ``electric_field``, W comes from ``pmf``.
     side
         ``"left"``, ``"right"``, or ``"mean"`` of two walls of equal charge.
     bulk_plane

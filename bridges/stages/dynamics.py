@@ -68,4 +68,4 @@ def slab(inputs: dict[str, Path], settings: dict, out: Path, context) -> dict:
     run = chain.go(state, s["length"], s["temperature"], seed + 2, friction=s["friction"])
     write_dataset(run.frames, out / "slab.nc", "frames/1")
     rate = s["length"] / PS / run.wall_s * 60
-    return {"summary": {"md": {f"slab_{s['replica']}_ps_per_minute": rate}}}
+    return {"measured": {"md": {f"slab_{s['replica']}_ps_per_minute": rate}}}

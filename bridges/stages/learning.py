@@ -88,9 +88,9 @@ def validate(inputs: dict[str, Path], settings: dict, out: Path, context) -> dic
                 "stress_rmse_GPa": reports["bulk"]["stress_rmse"],
                 "stress_std_GPa": stress_std / GPA,
                 "nve_drift_meV_atom_ps": drift,
-                **cost,
             }
-        }
+        },
+        "measured": {"potential": cost},
     }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ...core.artefact import read_dataset, read_json, write_text
+from ..pipeline.summary import merge_results
 from ..report import figures
 from ..report.page import Page, with_interval
 from ..report.style import to_svg
@@ -25,7 +26,7 @@ def report(inputs: dict[str, Path], settings: dict, out: Path, context) -> dict:
     metas = {name: read_json(folder / "meta.json") for name, folder in inputs.items()}
     summary: dict = {}
     for meta in metas.values():
-        _merge(summary, meta["results"].get("summary", {}))
+        merge_results(summary, meta["results"])
     page = Page(
         f"{settings['name']}: from forces to the resistance of an interface",
         "Molten NaCl between charged walls. An oracle's forces train a potential; its MD "
@@ -40,14 +41,6 @@ def report(inputs: dict[str, Path], settings: dict, out: Path, context) -> dict:
     _provenance(page, metas)
     write_text(out / "report.html", page.render())
     return {}
-
-
-def _merge(into: dict, other: dict) -> None:
-    for key, value in other.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = value
 
 
 def _headline(page: Page, summary: dict) -> None:

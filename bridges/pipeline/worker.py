@@ -1,0 +1,48 @@
+"""Runs stages in a process of their own that dies with the process that started it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+
+from .stage import Context, Stage
+
+#: Set before numpy, torch and OpenMM are imported: stages run side by side.
+ONE_THREAD = {
+    name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+} | {"OPENMM_CPU_THREADS": "1"}
+
+_PR_SET_PDEATHSIG = 1
+
+
+def start(parent: int) -> None:
+    """Initialise a worker: one thread, no own Ctrl-C, no life after the parent."""
+    os.environ.update(ONE_THREAD)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before the line above
+            os._exit(1)
+
+
+def run_stage(
+    stage: Stage, inputs: dict[str, Path], out: Path, scratch: Path, report: Path | None
+) -> dict:
+    """Run one stage; its results with wall and CPU time (s)."""
+    wall, cpu = time.perf_counter(), _cpu()
+    results = stage.load()(inputs, dict(stage.settings), out, Context(scratch, report))
+    return {
+        "results": results,
+        "wall_s": time.perf_counter() - wall,
+        "cpu_s": _cpu() - cpu,
+    }
+
+
+def _cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
