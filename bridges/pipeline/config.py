@@ -33,7 +33,7 @@ def _quantity(unit: str, *, positive: bool = True):
 
 
 def _text_only(value: object) -> object:
-    """Refuse bare numbers in a file: 10 what?"""
+    """Refuse bare numbers in a file: nobody knows 10 of what."""
     if isinstance(value, bool | int | float):
         raise ValueError(f"wanted a quantity with its unit, got {value!r}")
     return value
@@ -61,17 +61,17 @@ class _Section(BaseModel):
 class Run(_Section):
     """Name, seed, workers, bootstrap replicates."""
 
-    name: str = Field("nacl_interface", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-    seed: int = Field(2026, ge=0, lt=2**31, strict=True)
-    workers: int = Field(2, ge=1, le=256, strict=True)
-    replicates: int = Field(100, ge=50, le=2000, strict=True)
+    name: str = Field(default="nacl_interface", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    seed: int = Field(default=2026, ge=0, lt=2**31, strict=True)
+    workers: int = Field(default=2, ge=1, le=256, strict=True)
+    replicates: int = Field(default=100, ge=50, le=2000, strict=True)
 
 
 class System(_Section):
     """What is simulated."""
 
     salt: Literal["NaCl"] = "NaCl"
-    ions: int = Field(256, ge=16, multiple_of=2, strict=True)
+    ions: int = Field(default=256, ge=16, multiple_of=2, strict=True)
     temperature: Temperature = 1200.0
     density: Density = 1488.0
 
@@ -81,7 +81,7 @@ class Slab(_Section):
 
     width: Length = 1.66e-9
     surface_charge: SurfaceCharge = -0.08
-    vacuum: float = Field(3.0, ge=3.0, le=10.0)
+    vacuum: float = Field(default=3.0, ge=3.0, le=10.0)
     wall_epsilon: Energy = 1.660539e-21
     wall_sigma: Length = 0.25e-9
 
@@ -97,7 +97,7 @@ class Sampling(_Section):
     """Frames to learn from (half bulk, half slab) and to be judged by."""
 
     temperatures: tuple[Temperature, ...] = Field(
-        (1200.0, 1800.0, 2800.0), min_length=1, max_length=20
+        default=(1200.0, 1800.0, 2800.0), min_length=1, max_length=20
     )
     frames: PositiveInt = 240
     held_out: PositiveInt = 60
@@ -108,8 +108,8 @@ class PotentialSection(_Section):
     """The learned potential and its training."""
 
     cutoff: Length = 0.52e-9
-    channels: int = Field(16, gt=0, le=512, strict=True)
-    radial: int = Field(8, gt=0, le=64, strict=True)
+    channels: int = Field(default=16, gt=0, le=512, strict=True)
+    radial: int = Field(default=8, gt=0, le=64, strict=True)
     steps: PositiveInt = 800
     batch: PositiveInt = 2
     learning_rate: PositiveFloat = 0.01
@@ -125,7 +125,7 @@ class MD(_Section):
     equilibrate: Time = 8e-12
     slab: Time = 50e-12
     bulk: Time = 30e-12
-    replicas: int = Field(2, ge=1, le=64, strict=True)
+    replicas: int = Field(default=2, ge=1, le=64, strict=True)
     save: Time = 0.1e-12
     segment: Time = 2e-12
     nve: Time = 5e-12
@@ -152,7 +152,7 @@ class Transport(_Section):
 
     side: Literal["left", "right"] = "left"
     bulk_width: Length = 0.4e-9
-    bias: float = Field(1e-3, gt=0, le=0.1)
+    bias: float = Field(default=1e-3, gt=0, le=0.1)
 
 
 class Config(_Section):

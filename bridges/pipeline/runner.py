@@ -100,12 +100,19 @@ class Runner:
         Worker processes, one thread each; 0 runs in this process.
     display
         Shows and logs progress.
+    again
+        Names of stages that run even when they are there.
     """
 
     def __init__(
-        self, stages: Sequence[Stage], folder: Path, workers: int, display: Display
+        self,
+        stages: Sequence[Stage],
+        folder: Path,
+        workers: int,
+        display: Display,
+        again: frozenset[str] = frozenset(),
     ):
-        self.stages, self.folder = order(stages), folder
+        self.stages, self.folder, self.again = order(stages), folder, again
         self.store, self.display = Store(folder), display
         self.metas: dict[str, dict] = {}
         self.ran: set[str] = set()
@@ -164,7 +171,7 @@ class Runner:
             if any(need not in self.metas for need in stage.needs):
                 continue
             key = self._key(stage)
-            meta = self.store.find(key)
+            meta = None if stage.name in self.again else self.store.find(key)
             if meta is None:
                 ready.append((stage, key))
             else:

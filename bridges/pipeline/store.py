@@ -79,8 +79,8 @@ class Store:
         for half in self.artefacts.glob(".half-*"):
             shutil.rmtree(half, ignore_errors=True)
 
-    def find(self, key: str) -> dict | None:
-        """``meta.json`` of an intact artefact, else ``None``; damage is removed."""
+    def find(self, key: str, *, repair: bool = True) -> dict | None:
+        """``meta.json`` of an intact artefact, else ``None``; `repair` removes damage."""
         if key in self._verified:
             return self._verified[key]
         folder = self.path(key)
@@ -92,7 +92,8 @@ class Store:
         except (InputError, KeyError, TypeError):
             intact = False
         if not intact:
-            shutil.rmtree(folder)
+            if repair:
+                shutil.rmtree(folder)
             return None
         self._verified[key] = meta
         return meta

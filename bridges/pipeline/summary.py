@@ -33,3 +33,32 @@ def summarise(outcome: Outcome) -> dict:
     for meta in outcome.metas.values():
         merge_results(summary, meta["results"])
     return summary
+
+
+def headline(summary: dict) -> list[str]:
+    """The numbers a person asks for first, one line each; fewer when stages were left."""
+    lines = []
+    potential, bulk = summary.get("potential"), summary.get("bulk", {})
+    if potential and "force_rmse_eV_A" in potential:
+        share = potential["force_rmse_eV_A"] / potential["force_std_eV_A"]
+        lines.append(f"potential force RMSE {100 * share:.1f} % of the forces' std")
+    for name in ("Na", "Cl"):
+        if f"D_{name}" in bulk:
+            text = _interval(bulk[f"D_{name}"], 1e-9)
+            lines.append(f"D bulk    {name} {text} 1e-9 m2/s")
+    interface = summary.get("interface", {})
+    if "closure_max_rel" in interface:
+        worst, inside = interface["closure_max_rel"], interface["closure_inside"]
+        lines.append(
+            f"closure   max |c_PNP - c_MD| / c_bulk {worst:.3f}, "
+            f"{100 * inside:.0f} % of cells within the 95 % band"
+        )
+    for name, item in interface.get("resistance_ohm_m2", {}).items():
+        lines.append(f"R         {name} {_interval(item, 1e-12)} 1e-12 ohm m2")
+    lines.append(f"wall      {summary['wall_s']:.0f} s")
+    return lines
+
+
+def _interval(item: dict, unit: float) -> str:
+    low, high = item["ci95"]
+    return f"{item['value'] / unit:.2f} [{low / unit:.2f}, {high / unit:.2f}]"

@@ -118,9 +118,9 @@ def mobility(profiles: xr.Dataset) -> Figure:
     for ax in axes[1:]:
         ax.set_ylim(0, None)
     finish(axes[0], "Potential of mean force", "z (nm)", "W / kT")
-    unit = "(10$^{-9}$ m$^2$ s$^{-1}$)"
-    finish(axes[1], "D perpendicular (dashed: bulk)", "z (nm)", f"D$_\\perp$ {unit}")
-    finish(axes[2], "D parallel", "z (nm)", f"D$_\\parallel$ {unit}")
+    scale = "(10$^{-9}$ m$^2$ s$^{-1}$)"
+    finish(axes[1], "D perpendicular (dashed: bulk)", "z (nm)", f"D$_\\perp$ {scale}")
+    finish(axes[2], "D parallel", "z (nm)", f"D$_\\parallel$ {scale}")
     return figure
 
 

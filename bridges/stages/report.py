@@ -175,17 +175,17 @@ def _transport(page: Page, inputs: dict[str, Path], summary: dict) -> None:
 def _numbers(page: Page, inputs: dict[str, Path], summary: dict) -> None:
     p, bulk, interface = summary["potential"], summary["bulk"], summary["interface"]
     page.section("Numbers", "Brackets are 95 % confidence intervals.")
-    rows = [
+    goals = [
         _row("force RMSE / std", p["force_rmse_eV_A"] / p["force_std_eV_A"], "<=", 0.06),
         _row("stress RMSE / std", p["stress_rmse_GPa"] / p["stress_std_GPa"], "<=", 0.10),
         _row("NVE drift (meV/atom/ps)", p["nve_drift_meV_atom_ps"], "<=", 0.1),
     ]
     for key, value in bulk["rdf_peak_difference"].items():
-        rows.append(
+        goals.append(
             _row(f"first RDF peak {key}, position: ML / oracle - 1", value, "<=", 0.02)
         )
-    page.table(("quantity", "this run", "target"), rows)
-    rows = []
+    page.table(("quantity", "this run", "target"), goals)
+    rows: list[tuple[str, ...]] = []
     for name in ("Na", "Cl"):
         rows.append(
             (
@@ -210,7 +210,7 @@ def _numbers(page: Page, inputs: dict[str, Path], summary: dict) -> None:
 
 
 def _row(name: str, value: float, op: str, target: float) -> tuple[str, str, str]:
-    mark = "" if value <= target else "!"
+    mark = "" if abs(value) <= target else "!"
     return name, f"{mark}{value:.4g}", f"{op} {target:g}"
 
 

@@ -132,7 +132,7 @@ def test_goldman_hodgkin_katz_flux():
 
 
 def test_limiting_current_of_a_permselective_electrode():
-    """The cation's flux saturates near 2 D c / L, from 20 to 80 kT/e; c stays positive."""
+    """The cation's flux saturates near 2 D c / L up to 80 kT/e; c stays positive."""
     model = NernstPlanckPoisson(graded(1.0, 1e-6, growth=1.03), [1, -1])
     medium, flux = medium_of(model, poisson=2e-8), []
     for volts in (20.0, 40.0, 80.0):
@@ -140,7 +140,7 @@ def test_limiting_current_of_a_permselective_electrode():
         solution = solve_steady(model, medium, Conditions(held, {0.0: -volts, 1.0: 0.0}))
         assert (solution.concentration > 0).all()
         inflow = solution.inflow
-        assert inflow[0, 1.0] == pytest.approx(-inflow[0, 0.0], rel=1e-10)
+        assert inflow[0, 1.0] == pytest.approx(-inflow[0, 0.0], rel=1e-8)
         flux.append(inflow[0, 1.0])
     assert flux == sorted(flux)
     assert flux == pytest.approx([2.0] * 3, rel=0.05)
