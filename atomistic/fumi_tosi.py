@@ -13,7 +13,8 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from ase.units import kJ, mol, nm
 
 from ..core.units import ANGSTROM, KJ_MOL, NM
-from .systems import CHARGES, coulomb_force, slab_correction
+from ..core.coulomb import coulomb_force
+from .systems import CHARGES, slab_correction
 
 #: Range of the Born repulsion, nm.
 RHO = 0.0317

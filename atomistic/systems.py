@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import openmm
 
+from ..core.coulomb import coulomb_force
 from ..core.md import MDState
 from ..core.units import (
     AVOGADRO,
@@ -190,19 +191,6 @@ def make_system(cell: Cell, *forces: openmm.Force, cutoff: float) -> openmm.Syst
     for force in forces:
         system.addForce(force)
     return system
-
-
-def coulomb_force(
-    charges: np.ndarray, cutoff: float, tolerance: float = 5e-4
-) -> openmm.NonbondedForce:
-    """Particle-mesh Ewald of point charges (e); `cutoff` in nm, `tolerance` relative."""
-    force = openmm.NonbondedForce()
-    force.setNonbondedMethod(openmm.NonbondedForce.PME)
-    force.setCutoffDistance(cutoff)
-    force.setEwaldErrorTolerance(tolerance)
-    for charge in charges:
-        force.addParticle(charge, 1.0, 0.0)
-    return force
 
 
 def slab_correction(charges: np.ndarray, volume: float) -> openmm.CustomCVForce:

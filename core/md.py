@@ -21,9 +21,13 @@ from openmm import unit
 from .artefact import replacing
 from .errors import StageError
 from .schema import dataset
-from .units import AVOGADRO, DALTON, KJ_MOL, NM, PS
+from .units import AVOGADRO, BOLTZMANN, DALTON, KJ_MOL, NM, PS
 
 Progress = Callable[[float, float, str], None]
+
+#: Kinetic energy over that of the thermostat at which a run has exploded; melting from a
+#: lattice with vacancies reaches about 4.
+MAX_HEAT = 12.0
 
 
 @dataclass(frozen=True)
@@ -211,6 +215,7 @@ def _segment(system, state, settings, index, steps, stride) -> dict[str, np.ndar
         raise _unstable(exc, settings) from exc
     if not all(np.isfinite(rows[k]).all() for k in ("x", "f", "u")):
         raise _unstable("a coordinate, force or energy is not finite", settings)
+    _check_heat(system, rows, settings)
     last = context.getState(getPositions=True, getVelocities=True)
     part = {k: np.array(v) for k, v in rows.items()}
     part["f"] = part["f"].astype(np.float32)
@@ -220,6 +225,15 @@ def _segment(system, state, settings, index, steps, stride) -> dict[str, np.ndar
     part["last_time"] = np.array(last.getTime()._value)
     part["wall"] = np.array(time.perf_counter() - begin)
     return part
+
+
+def _check_heat(system: openmm.System, rows: dict[str, list], settings) -> None:
+    """Refuse a run that lost its energy conservation and went on as hot gas."""
+    moving = sum(system.getParticleMass(i)._value > 0 for i in range(len(rows["x"][0])))
+    thermal = 1.5 * moving * BOLTZMANN * settings.temperature / KJ_MOL
+    heat = (np.array(rows["total"]) - np.array(rows["u"])).max() / thermal
+    if heat > MAX_HEAT:
+        raise _unstable(f"kinetic energy {heat:.3g} times the thermostat's", settings)
 
 
 def _observe(context: openmm.Context) -> dict:

@@ -22,6 +22,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from .core_repulsion import screened_repulsion
+
 
 class CartesianACE(nn.Module):
     """Energies of atoms from the vectors to their neighbours.
@@ -41,6 +43,8 @@ class CartesianACE(nn.Module):
     """
 
     wave_numbers: Tensor
+    inner: Tensor
+    nuclear: Tensor
 
     def __init__(
         self, n_species: int, cutoff: float, channels: int, radial: int, hidden: int = 64
@@ -64,6 +68,9 @@ class CartesianACE(nn.Module):
         self.shift = nn.Parameter(torch.zeros(n_species, dtype=torch.float64))
         waves = torch.arange(1, radial + 1) * math.pi / cutoff
         self.register_buffer("wave_numbers", waves, persistent=False)
+        # Closest pairs of the training set (A); zero while it trains: see core_repulsion.
+        self.register_buffer("inner", torch.zeros(n_species, n_species))
+        self.register_buffer("nuclear", torch.zeros(n_species))
 
     def forward(self, vectors: Tensor, species: Tensor, index: Tensor) -> Tensor:
         """Energy of each atom.
@@ -83,7 +90,8 @@ class CartesianACE(nn.Module):
         Tensor
             Shape (N,), eV, float64.
         """
-        radial, angular = self._basis(vectors, species[index])
+        r = torch.sqrt((vectors * vectors).sum(-1))
+        radial, angular = self._basis(vectors, r, species[index])
         moments = torch.bmm(radial.transpose(1, 2), angular)
         mix = self.mix[species]
         a0 = torch.einsum("nb,nbc->nc", moments[..., 0], mix[:, 0])
@@ -92,11 +100,20 @@ class CartesianACE(nn.Module):
         features = _invariants(a0, a1, a1 @ self.pair[0], a2 @ self.pair[1])
         kind = nn.functional.one_hot(species, self.n_species).to(features.dtype)
         energy = self.network(torch.cat([features, kind], -1)) + self.linear(features)
-        return energy[:, 0].double() + self.shift[species]
+        energy = energy[:, 0].double() + self.shift[species]
+        inner = self.inner[species.unsqueeze(-1), species[index]]
+        inside = r < inner
+        if inside.any():
+            atom, slot = torch.nonzero(inside, as_tuple=True)
+            za, zb = self.nuclear[species[atom]], self.nuclear[species[index[atom, slot]]]
+            pairs = screened_repulsion(r[inside], za, zb, inner[inside])
+            energy = energy.index_add(0, atom, 0.5 * pairs.double())
+        return energy
 
-    def _basis(self, vectors: Tensor, neighbour: Tensor) -> tuple[Tensor, Tensor]:
+    def _basis(
+        self, vectors: Tensor, r: Tensor, neighbour: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Radial functions (N, K, species x radial) and tensors (N, K, 10)."""
-        r = torch.sqrt((vectors * vectors).sum(-1))
         x = (r / self.cutoff).clamp(max=1.0)
         # (1-x)^3 (1 + 3x + 6x^2): one and flat at 0, zero with two derivatives at 1.
         envelope = (1 - x) ** 3 * (1 + x * (3 + 6 * x))

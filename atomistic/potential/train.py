@@ -18,6 +18,7 @@ from torch import Tensor
 from ...core.artefact import replacing
 from ...core.errors import InputError
 from ...core.units import ANGSTROM, EV, GPA
+from .core_repulsion import closest_pairs, nuclear_charges
 from .data import Batch, Frame, batch, load_frames
 from .model import CartesianACE, derivatives
 
@@ -127,6 +128,7 @@ def train(
         if progress is not None:
             progress(run.step, settings.steps, run.text())
     tensors = {k: v.numpy() for k, v in run.average.items()}
+    tensors |= {k: v.numpy() for k, v in run.core.items()}
     return TrainingResult(settings, tensors, run.curve)
 
 
@@ -140,6 +142,12 @@ class _Training:
         self.model = CartesianACE(
             len(s.species), self.cutoff, s.channels, s.radial, s.hidden
         )
+        closest = closest_pairs(frames, len(s.species))
+        nuclear = nuclear_charges(s.species)
+        self.core = {
+            "inner": torch.from_numpy(closest).float(),
+            "nuclear": torch.from_numpy(nuclear).float(),
+        }
         self.model.shift.data[:] = _mean_energies(frames, len(s.species))
         self.average = {k: v.detach().clone() for k, v in self.model.named_parameters()}
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=s.learning_rate)
@@ -197,7 +205,7 @@ class _Training:
 
     def _point(self) -> dict:
         """Errors of the averaged weights on the held-out frames."""
-        model = build_model(self.s, self.average)
+        model = build_model(self.s, self.average | self.core)
         force, stress = [], []
         for f in self.held_out:
             b = batch([f], self.cutoff, torch.float32)

@@ -1,1 +1,15 @@
-"""."""
+"""Profiles across an interface and transport in bulk, with joint block-bootstrap errors."""
+
+from .bulk import BulkDiffusion, bulk_diffusion
+from .extract import extract_profiles
+from .settings import Geometry, ProfileSettings
+from .stationarity import stationarity
+
+__all__ = [
+    "BulkDiffusion",
+    "Geometry",
+    "ProfileSettings",
+    "bulk_diffusion",
+    "extract_profiles",
+    "stationarity",
+]

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from ...atomistic.systems import Cell, bulk_cell, make_system, number_density, slab_cell
 from ...core.md import MDSettings, MDState, Trajectory, run_segments
-from ...core.units import ELEMENTARY_CHARGE, KJ_MOL, NM
+from ...core.units import ELEMENTARY_CHARGE, KJ_MOL, NM, PS
 
 #: Friction while melting and equilibrating (1/s): quick heat exchange, no dynamics asked.
 STIRRING = 1e12
+#: Time for the energy of a lattice with vacancies to leave (s).
+SOFT_START = 0.5 * PS
 
 
 def make_cell(kind: str, s: dict) -> Cell:
@@ -88,6 +90,17 @@ class Chain:
         )
         self.done += n_steps * step
         return run
+
+    def melt(
+        self, state: MDState, duration: float, temperature: float, seed: int
+    ) -> tuple[Trajectory, Trajectory]:
+        """Melt a lattice: quarter steps while it gives off its energy, then whole ones."""
+        begin = self.go(
+            state, SOFT_START, temperature, seed, friction=10 * STIRRING,
+            save=0.1 * SOFT_START, timestep=0.25 * self.s["timestep"],
+        )  # fmt: skip
+        rest = duration - SOFT_START
+        return begin, self.go(begin.final, rest, temperature, seed + 1)
 
     def _folder(self) -> Path:
         folder = Path(self.context.scratch) / f"run-{self.index:02d}"

@@ -61,11 +61,10 @@ def slab(inputs: dict[str, Path], settings: dict, out: Path, context) -> dict:
     total = s["melt"] + s["equilibrate"] + s["length"]
     chain = Chain(context, s, cell, forces, "ML-MD, slab", total)
     seed = s["seed"] + 1000 * (s["replica"] + 1)
-    state = chain.go(
-        lattice_start(cell, seed), s["melt"], s["melt_temperature"], seed
-    ).final
-    state = chain.go(state, s["equilibrate"], s["temperature"], seed + 1).final
-    run = chain.go(state, s["length"], s["temperature"], seed + 2, friction=s["friction"])
+    start = lattice_start(cell, seed)
+    _, melt = chain.melt(start, s["melt"], s["melt_temperature"], seed)
+    state = chain.go(melt.final, s["equilibrate"], s["temperature"], seed + 2).final
+    run = chain.go(state, s["length"], s["temperature"], seed + 3, friction=s["friction"])
     write_dataset(run.frames, out / "slab.nc", "frames/1")
     rate = s["length"] / PS / run.wall_s * 60
     return {"measured": {"md": {f"slab_{s['replica']}_ps_per_minute": rate}}}

@@ -37,7 +37,8 @@ def sample(inputs: dict[str, Path], settings: dict, out: Path, context) -> dict:
     chain = Chain(context, s, cell, forces, f"{s['oracle']} {s['kind']}", time)
     sizes = {}
     for index, role in enumerate(ROLES):
-        frames = _frames(chain, cell, s, counts[role], s["seed"] + index)
+        melting = role == "train"  # judged at the given temperatures only
+        frames = _frames(chain, cell, s, counts[role], s["seed"] + index, melting)
         labels, left = _label(frames, s, f"{role}", context)
         write_dataset(labels, out / f"{role}.nc", "frames/1")
         write_dataset(left, out / f"{role}_residual.nc", "frames/1")
@@ -45,14 +46,15 @@ def sample(inputs: dict[str, Path], settings: dict, out: Path, context) -> dict:
     return {"frames": sizes}
 
 
-def _frames(chain: Chain, cell: Cell, s: dict, n: int, seed: int) -> xr.Dataset:
-    """`n` frames at each temperature, from hot to cold."""
+def _frames(
+    chain: Chain, cell: Cell, s: dict, n: int, seed: int, melting: bool
+) -> xr.Dataset:
+    """`n` frames at each temperature, from hot to cold; before them the melting."""
     hot_to_cold = sorted(s["temperatures"], reverse=True)
-    start = lattice_start(cell, seed)
-    state = chain.go(
-        start, MELT, hot_to_cold[0], seed, timestep=0.5 * s["timestep"]
-    ).final
-    sets = []
+    begin, melt = chain.melt(lattice_start(cell, seed), MELT, hot_to_cold[0], seed)
+    state = melt.final
+    # ML-MD will melt lattices as well: the potential must have seen it.
+    sets = [begin.frames] if melting else []
     for temperature in hot_to_cold:
         state = chain.go(state, SETTLE, temperature, seed + 10).final
         run = chain.go(state, n * s["spacing"], temperature, seed + 20, save=s["spacing"])

@@ -1,0 +1,235 @@
+"""`interface-profiles/1` from trajectories: one bootstrap for everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import xarray as xr
+from scipy.interpolate import PchipInterpolator
+
+from ...core.schema import QUALITY_FLAGS, dataset
+from ...core.stats import bootstrap_weights
+from ...core.units import ELEMENTARY_CHARGE, NM, PS, thermal_energy
+from .electrostatics import field_and_potential
+from .fokker_planck import estimate_perpendicular
+from .settings import Geometry, ProfileSettings, charge_numbers, steps_of
+from .statistics import (
+    Track,
+    count_cells,
+    count_transitions,
+    count_units,
+    follow_windows,
+    load_tracks,
+)
+
+Progress = Callable[[float, float, str], None]
+
+#: Where no ion goes W is this many kT.
+CAP = 30.0
+#: Independent visits below which a cell is flagged.
+FEW_VISITS = 10.0
+#: Width of the slabs for D_par, nm: wide beside sqrt(2 D lag), narrow beside layers' decay.
+WINDOW = 0.30
+#: Relative change of D_perp between the lag and twice the lag that is no plateau.
+PLATEAU = 0.15
+_NM2_PS = NM**2 / PS
+
+
+def extract_profiles(
+    frames: Sequence[xr.Dataset],
+    geometry: Geometry,
+    settings: ProfileSettings,
+    D_bulk: np.ndarray | None = None,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Density, charge, field, potential, PMF, D_par and D_perp across a slab.
+
+    Parameters
+    ----------
+    frames
+        ``frames/1`` of each replica, unwrapped along z, without frames of equilibration.
+    geometry
+        The walls.
+    settings
+        Cells, lag, blocks, bootstrap.
+    D_bulk
+        Bulk diffusion coefficients with replicates, shape (R + 1, S), m2/s.
+    progress
+        Called with (done, total, text).
+
+    Returns
+    -------
+    Dataset
+        ``interface-profiles/1``. D_perp: Fokker-Planck maximum likelihood; D_par: slab
+        mean-square displacement with survival (Liu, Harder & Berne 2004,
+        doi:10.1021/jp0375057); W = -kT ln(rho / rho_mid), at most 30 kT; ``n_eff`` the
+        squared ratio of a cell's mean count and its block error. ``D_sys`` is half the
+        spread of D_perp over twice the lag and twice the cell. Beyond the cells that ions
+        visit D keeps its last value, and ``quality_flag`` says so.
+
+    Raises
+    ------
+    InputError
+        When replicas, times and walls do not fit together.
+    """
+    tracks, names, kind = load_tracks(frames, geometry, settings)
+    width = (geometry.right - geometry.left) / NM
+    n = 2 * round(width * NM / settings.bin / 2)  # even: twice the cell fits as well
+    lag = steps_of(settings.lag, frames[0], "the lag")
+    weights = bootstrap_weights(count_units(tracks), settings.replicates, settings.seed)
+    counts = count_cells(tracks, kind, len(names), width, n)
+    faces = np.linspace(geometry.left, geometry.right, n + 1)
+    z = charge_numbers(geometry, names)
+    cell_volume = geometry.area * (faces[1] - faces[0])
+    density = np.einsum("ru,usz->rsz", weights, counts) / weights.sum(1)[:, None, None]
+    density /= cell_volume
+    charge = ELEMENTARY_CHARGE * np.einsum("s,rsz->rz", z, density)
+    field, potential = field_and_potential(charge, faces, geometry.surface_charge)
+    n_eff = _effective_visits(counts)
+    flags = np.where(n_eff < FEW_VISITS, QUALITY_FLAGS["few_visits"], 0)
+    flags = flags | np.where(density[0] == 0, QUALITY_FLAGS["unvisited"], 0)
+    D_perp, D_sys, moving = _perpendicular(
+        tracks, kind, names, counts, weights, width, lag, progress
+    )
+    flags = flags | np.where(moving, QUALITY_FLAGS["no_plateau"], 0)
+    D_par = _parallel(tracks, kind, names, counts, weights, width, lag)
+    values = {
+        "z": 0.5 * (faces[1:] + faces[:-1]),
+        "z_face": faces,
+        "species": names,
+        "charge_number": z,
+        "number_density": density,
+        "charge_density": charge,
+        "electric_field": field,
+        "potential": potential,
+        "pmf": _pmf(density) * thermal_energy(geometry.temperature),
+        "D_par": D_par,
+        "D_perp": D_perp,
+        "D_sys": D_sys,
+        "n_eff": n_eff,
+        "quality_flag": flags,
+    }
+    if D_bulk is not None:
+        values["D_bulk"] = D_bulk
+    attrs = {
+        "temperature": geometry.temperature,
+        "area": geometry.area,
+        "surface_charge_left": geometry.surface_charge,
+        "surface_charge_right": -geometry.surface_charge,
+        "phi_kind": "model_charge",
+        "charge_model": "formal charges",
+        "lag": settings.lag,
+        "block_length": settings.block,
+        "seed": settings.seed,
+        "n_units": count_units(tracks),
+    }
+    return dataset("interface-profiles/1", values, attrs)
+
+
+def _effective_visits(counts: np.ndarray) -> np.ndarray:
+    """(mean / standard error)^2 of each cell over the blocks, shape (S, n)."""
+    mean = counts.mean(axis=0)
+    variance = counts.var(axis=0, ddof=1) / len(counts)
+    # A variance from few blocks is itself noisy: its mean over neighbours is less so.
+    kernel = np.ones(5) / 5
+    smooth = [
+        np.convolve(np.pad(row, 2, mode="edge"), kernel, "valid") for row in variance
+    ]
+    level = np.array(smooth)
+    return np.divide(mean**2, level, out=np.zeros_like(mean), where=level > 0)
+
+
+def _pmf(density: np.ndarray) -> np.ndarray:
+    """W in kT, zero in the middle fifth of the slab."""
+    n = density.shape[-1]
+    middle = density[..., int(0.4 * n) : int(np.ceil(0.6 * n))].mean(-1, keepdims=True)
+    ratio = density / middle
+    floor = np.exp(-CAP)
+    return -np.log(np.maximum(ratio, floor))
+
+
+def _perpendicular(tracks, kind, names, counts, weights, width, lag, progress):
+    """D_perp (R + 1, S, n + 1), D_sys (S, n + 1) and where there is no plateau (S, n)."""
+    n = counts.shape[-1]
+    D = np.empty((len(weights), len(names), n + 1))
+    spread = np.empty((len(names), n + 1))
+    total = 3 * len(names)
+    for s, name in enumerate(names):
+        members = np.flatnonzero(kind == s)
+        variants = []
+        for index, (steps, cells, rows) in enumerate(
+            ((lag, n, weights), (2 * lag, n, weights[:1]), (2 * lag, n // 2, weights[:1]))
+        ):
+            if progress is not None:
+                progress(3 * s + index, total, f"D perpendicular of {name}")
+            variants.append(
+                _fit(tracks, members, counts[:, s], rows, width, steps, cells)
+            )
+        D[:, s] = variants[0]
+        points = np.array([v[0] for v in variants])
+        spread[s] = 0.5 * (points.max(axis=0) - points.min(axis=0))
+        change = np.abs(np.log(variants[1][0] / variants[0][0]))
+        noise = np.log(variants[0][1:]).std(axis=0)
+        moving = change > np.maximum(PLATEAU, 2 * noise)
+        flagged = moving[1:] & moving[:-1]
+        plateaus = flagged[None] if s == 0 else np.vstack([plateaus, flagged])
+    return D * _NM2_PS, spread * _NM2_PS, plateaus
+
+
+def _fit(
+    tracks: Sequence[Track], members, counts, weights, width, lag: int, n: int
+) -> np.ndarray:
+    """D_perp on all faces of `n` cells' finest grid, extended beyond the visited ones."""
+    transitions = count_transitions(tracks, members, width, n, lag)
+    merged = counts.reshape(len(counts), n, -1).sum(axis=-1)
+    h = width / n
+    found = estimate_perpendicular(
+        transitions, merged, weights, h, lag * tracks[0].spacing
+    )
+    faces = np.linspace(0, width, counts.shape[1] + 1)
+    inside = np.clip(faces, h * found.faces[0], h * found.faces[-1])
+    return np.exp(PchipInterpolator(h * found.faces, np.log(found.D), axis=-1)(inside))
+
+
+def _parallel(tracks, kind, names, counts, weights, width, lag) -> np.ndarray:
+    """D_par in each cell, shape (R + 1, S, n), m2/s."""
+    n = counts.shape[-1]
+    h = width / n
+    edges = []
+    seen = counts.mean(axis=0)
+    n_windows = max(2, round(width / WINDOW))
+    for row in seen:
+        # From the outermost cells that are well visited: thirds of an ion per 100 frames.
+        cells = np.flatnonzero(np.cumsum(row) > 0.5)[0], np.flatnonzero(
+            np.cumsum(row[::-1]) > 0.5
+        )[0]
+        low, high = h * cells[0], width - h * cells[1]
+        edges.append(_windows(low, high, n_windows, width))
+    found = follow_windows(tracks, kind, edges, lag)
+    half = max(lag // 2, 1)
+    time = 4 * (lag - half) * tracks[0].spacing
+    number = np.einsum("ru,usw->rsw", weights, found.stayed)
+    growth = np.einsum("ru,usw->rsw", weights, found.long - found.short)
+    mean = growth.sum(axis=-1, keepdims=True) / number.sum(axis=-1, keepdims=True)
+    # A window that a resample left empty has no value of its own.
+    D = np.where(number > 0, growth / np.maximum(number, 1), mean) / time
+    D = np.maximum(D, 1e-3 * mean / time)
+    z = (np.arange(n) + 0.5) * h
+    rows = []
+    for s, centre in enumerate(found.centre):
+        order = np.argsort(centre)
+        x = centre[order] + 1e-9 * np.arange(len(order))
+        curve = PchipInterpolator(x, np.log(D[:, s, order]), axis=-1)
+        rows.append(np.exp(curve(np.clip(z, x[0], x[-1]))))
+    return np.stack(rows, axis=1) * _NM2_PS
+
+
+def _windows(low: float, high: float, n: int, width: float) -> np.ndarray:
+    """Windows side by side, and as many shifted by half; the outermost reach the walls."""
+    edges = np.linspace(low, high, n + 1)
+    size = edges[1] - edges[0]
+    side = np.stack([edges[:-1], edges[1:]], axis=1)
+    shifted = side[:-1] + 0.5 * size
+    side[0, 0], side[-1, 1] = 0.0, width
+    return np.concatenate([side, shifted])

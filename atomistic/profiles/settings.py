@@ -1,0 +1,134 @@
+"""What the profile estimators are told. SI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from ...core.errors import InputError
+from ...core.units import ELEMENTARY_CHARGE
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A slab between two planar walls, normal to z.
+
+    Attributes
+    ----------
+    left, right
+        Positions of the walls, m.
+    area
+        Of the interface, m2.
+    surface_charge
+        On the left wall, C/m2; the right wall carries the opposite.
+    temperature
+        K.
+    charge_number
+        Species -> charge number.
+    """
+
+    left: float
+    right: float
+    area: float
+    surface_charge: float
+    temperature: float
+    charge_number: dict[str, float]
+
+    def __post_init__(self):
+        if not self.right > self.left or not self.area > 0 or not self.temperature > 0:
+            raise InputError(
+                "geometry of the slab",
+                wanted="left < right, area > 0 and temperature > 0",
+                got=f"{self.left:g}, {self.right:g}, {self.area:g}, {self.temperature:g}",
+            )
+
+
+@dataclass(frozen=True)
+class ProfileSettings:
+    """Resolution in space and time.
+
+    Attributes
+    ----------
+    bin
+        Width of a cell, m; adjusted so that cells fill the slab.
+    lag
+        Of D_perp, and the longer one of D_par, s.
+    block
+        Unit of the block bootstrap, s.
+    replicates
+        Bootstrap replicates, at least 50.
+    seed
+        Of the bootstrap.
+    """
+
+    bin: float
+    lag: float
+    block: float
+    replicates: int = 100
+    seed: int = 0
+
+    def __post_init__(self):
+        if not 0 < self.lag <= self.block or not self.bin > 0:
+            raise InputError(
+                "settings of the profiles",
+                wanted="bin > 0 and 0 < lag <= block",
+                got=f"bin {self.bin:g} m, lag {self.lag:g} s, block {self.block:g} s",
+            )
+        if self.replicates < 50:
+            raise InputError(
+                "too few bootstrap replicates for an interval",
+                wanted="at least 50",
+                got=str(self.replicates),
+            )
+
+
+def steps_of(duration: float, frames: xr.Dataset, what: str) -> int:
+    """How many saved frames a duration spans.
+
+    Raises
+    ------
+    InputError
+        When the frames are not equally spaced, or the duration is no multiple of it.
+    """
+    times = frames["time"].values
+    if len(times) < 2:
+        raise InputError("a trajectory of one frame", wanted="at least two frames")
+    spacing = np.diff(times)
+    mean = float(spacing.mean())
+    if not np.allclose(spacing, mean, rtol=1e-3):
+        raise InputError(
+            "frames that are not equally spaced",
+            wanted=f"{mean:g} s between all frames",
+            got=f"{spacing.min():g} to {spacing.max():g} s",
+            mend="save at one interval, one trajectory per replica",
+        )
+    steps = round(duration / mean)
+    if steps < 1 or abs(steps * mean - duration) > 1e-3 * duration:
+        raise InputError(
+            f"{what} of {duration:g} s does not fit the trajectory",
+            wanted=f"a multiple of {mean:g} s",
+            got=f"{duration:g} s",
+        )
+    return steps
+
+
+def charge_numbers(geometry: Geometry, species: list[str]) -> np.ndarray:
+    """Charge number of each species.
+
+    Raises
+    ------
+    InputError
+        When one is not given.
+    """
+    missing = [s for s in species if s not in geometry.charge_number]
+    if missing:
+        raise InputError(
+            "species without a charge number",
+            wanted=", ".join(species),
+            got=f"none for {', '.join(missing)}",
+        )
+    return np.array([geometry.charge_number[s] for s in species], dtype=float)
+
+

@@ -1,0 +1,110 @@
+"""Is the run in a steady state, and molten throughout? Checks on its own blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from .settings import Geometry, ProfileSettings
+from .statistics import Track, count_cells, follow_windows, load_tracks
+
+#: Cells for comparing halves, nm: wide enough for block means to be normal.
+COARSE = 0.15
+#: Largest root mean square of the difference of halves in units of its error.
+MAX_DRIFT = 2.0
+#: Largest difference of the mean energy of halves in units of its error.
+MAX_ENERGY_DRIFT = 5.0
+#: Smallest ratio of mobilities of the two halves of the slab: frozen halves gave 0.5.
+MIN_MOBILITY_RATIO = 0.65
+
+
+def stationarity(
+    frames: Sequence[xr.Dataset], geometry: Geometry, settings: ProfileSettings
+) -> dict:
+    """Compare halves of the run, and halves of the slab.
+
+    Parameters
+    ----------
+    frames
+        ``frames/1`` of each replica.
+    geometry, settings
+        As for `extract_profiles`.
+
+    Returns
+    -------
+    dict
+        ``ok``, ``verdict`` (a sentence) and ``checks``: name, value, limit, ok.
+    """
+    tracks, names, kind = load_tracks(frames, geometry, settings)
+    width = float(geometry.right - geometry.left) * 1e9
+    checks = [
+        _check("density, first and second half of the run",
+               _density_drift(tracks, kind, len(names), width), "<=", MAX_DRIFT),
+        _check("energy, first and second half of the run",
+               _energy_drift(frames, tracks), "<=", MAX_ENERGY_DRIFT),
+    ]  # fmt: skip
+    lag = max(2, round(settings.lag * 1e12 / tracks[0].spacing))
+    for name, ratio in zip(
+        names, _mobility_ratio(tracks, kind, len(names), width, lag), strict=True
+    ):
+        text = f"mobility of {name}, slower half of the slab over the faster"
+        checks.append(_check(text, ratio, ">=", MIN_MOBILITY_RATIO))
+    failed = [c["name"] for c in checks if not c["ok"]]
+    verdict = "steady and molten throughout by every check"
+    if failed:
+        verdict = "NOT steady: " + "; ".join(failed)
+    return {"ok": not failed, "verdict": verdict, "checks": checks}
+
+
+def _check(name: str, value: float, op: str, limit: float) -> dict:
+    ok = value <= limit if op == "<=" else value >= limit
+    return {"name": name, "value": float(value), "op": op, "limit": limit, "ok": bool(ok)}
+
+
+def _halves(tracks: Sequence[Track]) -> np.ndarray:
+    """Whether each block belongs to the first half of its replica."""
+    first = []
+    for track in tracks:
+        n = int(track.block[-1]) + 1
+        first.append(np.arange(n) < n // 2)
+    return np.concatenate(first)
+
+
+def _density_drift(tracks, kind, n_species: int, width: float) -> float:
+    n = max(4, round(width / COARSE))
+    counts = count_cells(tracks, kind, n_species, width, n)
+    first = _halves(tracks)
+    a, b = counts[first], counts[~first]
+    if min(len(a), len(b)) < 2:
+        return 0.0  # no error to compare with
+    error = a.var(axis=0, ddof=1) / len(a) + b.var(axis=0, ddof=1) / len(b)
+    visited = counts.mean(axis=0) > 0.5
+    score = (a.mean(axis=0) - b.mean(axis=0))[visited] ** 2 / error[visited]
+    return float(np.sqrt(score.mean()))
+
+
+def _energy_drift(frames, tracks) -> float:
+    means = []
+    for ds, track in zip(frames, tracks, strict=True):
+        if "energy" not in ds:
+            return 0.0
+        energy = ds["energy"].values[: len(track.block)]
+        sums = np.bincount(track.block, energy)
+        means.append(sums / np.bincount(track.block))
+    first, values = _halves(tracks), np.concatenate(means)
+    a, b = values[first], values[~first]
+    if min(len(a), len(b)) < 2:
+        return 0.0
+    error = np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b))
+    return float(abs(a.mean() - b.mean()) / error)
+
+
+def _mobility_ratio(tracks, kind, n_species: int, width: float, lag: int) -> np.ndarray:
+    """Slower over faster half of the slab, per species."""
+    halves = np.array([[0.0, 0.5 * width], [0.5 * width, width]])
+    seen = follow_windows(tracks, kind, [halves] * n_species, lag)
+    growth = (seen.long - seen.short).sum(axis=0) / np.maximum(seen.stayed.sum(axis=0), 1)
+    growth = np.maximum(growth, 0.0)
+    return growth.min(axis=1) / np.maximum(growth.max(axis=1), 1e-12)

@@ -1,0 +1,52 @@
+"""Stage: from profiles to coefficients, closure test and transport resistance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ...core.artefact import read_dataset, replacing, write_dataset
+from ...core.stats import estimate
+from ..coefficients import coefficients_from_profiles
+from ..transport import closure, solve_transport
+
+
+def transport(inputs: dict[str, Path], settings: dict, out: Path, context) -> dict:
+    """Steady Nernst-Planck-Poisson with the MD's coefficients, for every replicate."""
+    s = settings
+    profiles = read_dataset(inputs["profiles"] / "profiles.nc", "interface-profiles/1")
+    faces = profiles["z_face"].values
+    middle = 0.5 * float(faces[-1] - faces[0])
+    coefficients = coefficients_from_profiles(
+        profiles, side=s["side"], bulk_plane=middle, taper_start=middle - s["bulk_width"]
+    )
+    write_dataset(coefficients, out / "coefficients.nc", "transport-coefficients/1")
+    solution = solve_transport(coefficients, profiles, context.progress, bias=s["bias"])
+    reference = closure(coefficients, profiles)
+    write_dataset(solution, out / "solution.nc", "transport-solution/1")
+    with replacing(out / "reference.nc") as temporary:
+        reference.to_netcdf(temporary, engine="h5netcdf")
+    units = coefficients.attrs["n_units"]
+    names = [str(name) for name in solution["species"].values]
+    values = {k: solution[k].values for k in ("resistance", "resistance_exact",
+                                              "resistance_bulk")}  # fmt: skip
+
+    def point(key: str) -> dict[str, float]:
+        return {name: float(values[key][0, i]) for i, name in enumerate(names)}
+
+    ratio = np.abs(values["resistance"] / values["resistance_exact"] - 1)
+    interface = {
+        **{k: solution.attrs[k] for k in solution.attrs if k.startswith("closure_")},
+        "resistance_ohm_m2": {
+            name: estimate(values["resistance"][:, i], units)
+            for i, name in enumerate(names)
+        },
+        "resistance_exact_ohm_m2": point("resistance_exact"),
+        "resistance_bulk_ohm_m2": point("resistance_bulk"),
+        "resistance_worst_relative_error": float(ratio.max()),
+        "reaction_plane_m": dict(
+            zip(names, coefficients["reaction_plane"].values.tolist(), strict=True)
+        ),
+    }
+    return {"summary": {"interface": interface}}

@@ -1,0 +1,149 @@
+"""The coarse-grained model: pair potentials beside formal-charge Coulomb, in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from ..core.artefact import read_model, write_model
+from ..core.errors import SchemaError
+from ..core.schema import dataset
+from ..core.units import KJ_MOL, NM
+from .splines import PairSpline
+
+#: Curvature with which a potential goes on below its innermost pair, kJ/mol/nm2: an ion
+#: that gets there is pushed back, whatever the spline would do.
+STIFFNESS = 2e5
+
+
+@dataclass(frozen=True)
+class CGModel:
+    """Beads with charges and pair potentials; R replicates, P pairs, m coefficients.
+
+    Attributes
+    ----------
+    species
+        Names of the bead species.
+    charges
+        Formal charge of each species, e.
+    pairs
+        Such as ``"Na-Cl"``.
+    spline
+        Basis; cut-off in nm.
+    coefficients
+        Shape (R + 1, P, m), kJ/mol; replicate 0 is the point estimate.
+    inner
+        Distance below which a potential is extrapolated, shape (P,), nm.
+    n_units
+        Blocks that were resampled.
+    validity
+        State point: temperature (K), number density (1/m3), what it was trained on.
+    """
+
+    species: tuple[str, ...]
+    charges: tuple[float, ...]
+    pairs: tuple[str, ...]
+    spline: PairSpline
+    coefficients: np.ndarray
+    inner: np.ndarray
+    n_units: int
+    validity: Mapping
+
+    def potential(self, r: np.ndarray, replicate: int = 0) -> np.ndarray:
+        """Short-range pair potentials.
+
+        Parameters
+        ----------
+        r
+            Distances, shape (n,), nm; zero is returned beyond the cut-off.
+        replicate
+            Which one.
+
+        Returns
+        -------
+        ndarray, shape (P, n)
+            kJ/mol. Below `inner` each goes on with its force there, at least none
+            inwards, and with `STIFFNESS`.
+        """
+        out = np.zeros((len(self.pairs), len(r)))
+        for p, inner in enumerate(self.inner):
+            c = self.coefficients[replicate, p]
+            within = (r >= inner) & (r < self.spline.cutoff)
+            out[p, within] = self.spline.design(r[within])[0] @ c
+            value, slope = (d @ c for d in self.spline.design(np.array([inner])))
+            gap = inner - r[r < inner]
+            push = max(-float(slope[0]), 0.0)
+            out[p, r < inner] = value[0] + push * gap + 0.5 * STIFFNESS * gap**2
+        return out
+
+    def pair_pmf(self, n: int = 160) -> xr.Dataset:
+        """``pair-pmf/1`` from the smallest visited distance to the cut-off."""
+        r = np.linspace(float(self.inner.min()), self.spline.cutoff, n)
+        replicates = range(len(self.coefficients))
+        values = np.array([self.potential(r, k) for k in replicates])
+        return dataset(
+            "pair-pmf/1",
+            {"r": r * NM, "pair": list(self.pairs), "pmf": values * KJ_MOL},
+            {
+                "temperature": self.validity["temperature_K"],
+                "coulomb": "formal charges in vacuum, not included",
+                "n_units": self.n_units,
+            },
+        )
+
+    def save(self, path: Path | str) -> None:
+        """Write ``cg-model/1``."""
+        header = {
+            "map": "one bead per atom",
+            "basis": {"kind": "cubic B-spline", "spacing": self.spline.spacing},
+            "species": list(self.species),
+            "charges": list(self.charges),
+            "pairs": list(self.pairs),
+            "units": {"length": "nm", "energy": "kJ/mol", "charge": "e"},
+            "cutoff": self.spline.cutoff,
+            "coulomb": "formal charges in vacuum, particle-mesh Ewald",
+            "validity": dict(self.validity),
+            "n_units": self.n_units,
+        }
+        tensors = {"coefficients": self.coefficients, "inner": self.inner}
+        write_model(path, "cg-model/1", header, tensors)
+
+
+def load_model(path: Path | str) -> CGModel:
+    """Read ``cg-model/1``.
+
+    Raises
+    ------
+    SchemaError
+        When the file breaks the contract.
+    """
+    header, tensors = read_model(path, "cg-model/1")
+    try:
+        spline = PairSpline(float(header["cutoff"]), float(header["basis"]["spacing"]))
+        model = CGModel(
+            tuple(header["species"]), tuple(header["charges"]), tuple(header["pairs"]),
+            spline, tensors["coefficients"], tensors["inner"], int(header["n_units"]),
+            header["validity"],
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError) as exc:
+        raise SchemaError(
+            f"{path}: header of cg-model/1", wanted="the fields that `save` writes",
+            got=f"{type(exc).__name__}: {exc}",
+        ) from exc  # fmt: skip
+    wanted = (len(model.pairs), spline.size)
+    if model.coefficients.ndim != 3 or model.coefficients.shape[1:] != wanted:
+        raise SchemaError(
+            f"{path}: shape of coefficients", wanted=f"(R + 1, {wanted[0]}, {wanted[1]})",
+            got=str(model.coefficients.shape),
+        )  # fmt: skip
+    return model
+
+
+def charges_of(model: CGModel, beads: Sequence[str]) -> np.ndarray:
+    """Charge of each bead, e."""
+    table = dict(zip(model.species, model.charges, strict=True))
+    return np.array([table[b] for b in beads])
