@@ -93,41 +93,66 @@ class CartesianACE(nn.Module):
         r = torch.sqrt((vectors * vectors).sum(-1))
         radial, angular = self._basis(vectors, r, species[index])
         moments = torch.bmm(radial.transpose(1, 2), angular)
-        mix = self.mix[species]
-        a0 = torch.einsum("nb,nbc->nc", moments[..., 0], mix[:, 0])
-        a1 = torch.einsum("nbk,nbc->knc", moments[..., 1:4], mix[:, 1])
-        a2 = torch.einsum("nbk,nbc->knc", moments[..., 4:], mix[:, 2])
-        features = _invariants(a0, a1, a1 @ self.pair[0], a2 @ self.pair[1])
-        kind = nn.functional.one_hot(species, self.n_species).to(features.dtype)
-        energy = self.network(torch.cat([features, kind], -1)) + self.linear(features)
-        energy = energy[:, 0].double() + self.shift[species]
-        inner = self.inner[species.unsqueeze(-1), species[index]]
-        inside = r < inner
+        energy = self.read_out(moments, species)
+        inside = self.in_core(r, species, index)
         if inside.any():
             atom, slot = torch.nonzero(inside, as_tuple=True)
-            za, zb = self.nuclear[species[atom]], self.nuclear[species[index[atom, slot]]]
-            pairs = screened_repulsion(r[inside], za, zb, inner[inside])
+            other = index[atom, slot]
+            za, zb = self.nuclear[species[atom]], self.nuclear[species[other]]
+            ends = self.inner[species[atom], species[other]]
+            pairs = screened_repulsion(r[inside], za, zb, ends)
             energy = energy.index_add(0, atom, 0.5 * pairs.double())
         return energy
+
+    def in_core(self, r: Tensor, species: Tensor, index: Tensor) -> Tensor:
+        """Which pairs are closer than any in the training set, shape (N, K)."""
+        return r < self.inner[species.unsqueeze(-1), species[index]]
+
+    def read_out(self, moments: Tensor, species: Tensor) -> Tensor:
+        """Energy of each atom (N,) from the moments of its surroundings (N, B, 10)."""
+        order = torch.argsort(species, stable=True)
+        groups = moments[order].split(torch.bincount(species).tolist())
+        features = torch.cat(
+            [self._features(group, mix) for group, mix in zip(groups, self.mix)]  # noqa: B905
+        )
+        kind = nn.functional.one_hot(species[order], self.n_species).to(features.dtype)
+        energy = self.network(torch.cat([features, kind], -1)) + self.linear(features)
+        back = torch.empty_like(order)
+        back[order] = torch.arange(len(order))
+        return energy[back, 0].double() + self.shift[species]
+
+    def _features(self, moments: Tensor, mix: Tensor) -> Tensor:
+        """Invariants of atoms of one species, shape (N, 6 C)."""
+        rows = moments.permute(2, 0, 1)
+        a0, a1, a2 = rows[0] @ mix[0], rows[1:4] @ mix[1], rows[4:] @ mix[2]
+        return _invariants(a0, a1, a1 @ self.pair[0], a2 @ self.pair[1])
 
     def _basis(
         self, vectors: Tensor, r: Tensor, neighbour: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Radial functions (N, K, species x radial) and tensors (N, K, 10)."""
-        x = (r / self.cutoff).clamp(max=1.0)
-        # (1-x)^3 (1 + 3x + 6x^2): one and flat at 0, zero with two derivatives at 1.
-        envelope = (1 - x) ** 3 * (1 + x * (3 + 6 * x))
+        envelope = smooth_cutoff((r / self.cutoff).clamp(max=1.0))
         waves = torch.sin(r.unsqueeze(-1) * self.wave_numbers)
         waves = waves * (envelope / r).unsqueeze(-1)
         kind = nn.functional.one_hot(neighbour, self.n_species).to(waves.dtype)
         radial = (kind.unsqueeze(-1) * waves.unsqueeze(-2)).flatten(-2)
-        x, y, z = (vectors / r.unsqueeze(-1)).unbind(-1)
-        third = 1.0 / 3.0
-        tensors = (
-            torch.ones_like(x), x, y, z,
-            x * x - third, y * y - third, z * z - third, x * y, x * z, y * z,
-        )  # fmt: skip
-        return radial, torch.stack(tensors, -1)
+        return radial, directions(vectors / r.unsqueeze(-1))
+
+
+def smooth_cutoff(x: Tensor) -> Tensor:
+    """(1-x)^3 (1 + 3x + 6x^2): one and flat at 0, zero with two derivatives at 1."""
+    return (1 - x) ** 3 * (1 + x * (3 + 6 * x))
+
+
+def directions(unit: Tensor) -> Tensor:
+    """Cartesian tensors (1, u, u u - 1/3) of unit vectors (..., 3), shape (..., 10)."""
+    x, y, z = unit.unbind(-1)
+    third = 1.0 / 3.0
+    tensors = (
+        torch.ones_like(x), x, y, z,
+        x * x - third, y * y - third, z * z - third, x * y, x * z, y * z,
+    )  # fmt: skip
+    return torch.stack(tensors, -1)
 
 
 def _invariants(a0: Tensor, a1: Tensor, v: Tensor, q: Tensor) -> Tensor:
@@ -190,13 +215,18 @@ def derivatives(
     atoms = model(vectors, species, index)
     energy = torch.zeros(n_frames, dtype=atoms.dtype).index_add(0, frame, atoms)
     (slope,) = torch.autograd.grad(atoms.sum(), vectors, create_graph=training)
-    # vectors = r_j - r_i: pull from own row, push from rows that list this atom.
-    forces = slope.sum(1) - torch.zeros_like(slope[:, 0]).index_add(
-        0, index.flatten(), slope.flatten(0, 1)
-    )
+    forces = forces_on_atoms(slope, index)
     strain = torch.bmm(vectors.transpose(1, 2), slope)
     virial = torch.zeros(n_frames, 3, 3, dtype=strain.dtype).index_add(0, frame, strain)
     virial = 0.5 * (virial + virial.transpose(1, 2))
     if training:
         return energy, forces, virial
     return energy.detach(), forces.detach(), virial.detach()
+
+
+def forces_on_atoms(slope: Tensor, index: Tensor) -> Tensor:
+    """Forces (N, 3) from the derivatives with respect to the vectors to neighbours."""
+    # vectors = r_j - r_i: pull from own row, push from rows that list this atom.
+    return slope.sum(1) - torch.zeros_like(slope[:, 0]).index_add(
+        0, index.flatten(), slope.flatten(0, 1)
+    )

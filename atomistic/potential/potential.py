@@ -15,7 +15,8 @@ from ...core.artefact import read_model, write_model
 from ...core.errors import SchemaError
 from ...core.units import ANGSTROM, EV, GPA
 from .data import batch, load_frames, species_numbers, vectors
-from .model import CartesianACE, derivatives
+from .gradient import energy_and_slopes
+from .model import CartesianACE, derivatives, forces_on_atoms
 from .neighbours import neighbours
 from .train import TrainingResult, TrainingSettings, build_model
 
@@ -78,21 +79,17 @@ class Potential:
         if numbers.dtype.kind not in "iu":
             numbers = species_numbers(numbers, self.species)
         found = neighbours(positions, box, pbc, self.model.cutoff)
-        dtype = self.model.mix.dtype
-        energy, forces, virial = derivatives(
-            self.model,
-            torch.as_tensor(vectors(positions, found), dtype=dtype),
-            torch.from_numpy(numbers.astype(np.int64)),
-            torch.from_numpy(found.index),
-            torch.from_numpy(found.frame),
-            1,
+        edges = torch.as_tensor(
+            vectors(positions, found), dtype=self.model.mix.dtype
+        )  # fmt: skip
+        index = torch.from_numpy(found.index)
+        energy, slopes = energy_and_slopes(
+            self.model, edges, torch.from_numpy(numbers.astype(np.int64)), index
         )
+        forces = forces_on_atoms(slopes, index)
+        virial = torch.einsum("nki,nkj->ij", edges, slopes).numpy()
         volume = abs(float(np.linalg.det(box)))
-        return Evaluation(
-            float(energy[0]),
-            forces.numpy(),
-            virial[0].numpy() / volume,
-        )
+        return Evaluation(energy, forces.numpy(), 0.5 * (virial + virial.T) / volume)
 
 
 def save_potential(path: Path | str, result: TrainingResult, validity: Mapping) -> None:

@@ -97,7 +97,7 @@ def steps_of(duration: float, frames: xr.Dataset, what: str) -> int:
         raise InputError("a trajectory of one frame", wanted="at least two frames")
     spacing = np.diff(times)
     mean = float(spacing.mean())
-    if not np.allclose(spacing, mean, rtol=1e-3):
+    if not np.allclose(spacing, mean, rtol=1e-3, atol=0):
         raise InputError(
             "frames that are not equally spaced",
             wanted=f"{mean:g} s between all frames",
