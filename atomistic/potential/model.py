@@ -111,21 +111,23 @@ class CartesianACE(nn.Module):
     def read_out(self, moments: Tensor, species: Tensor) -> Tensor:
         """Energy of each atom (N,) from the moments of its surroundings (N, B, 10)."""
         order = torch.argsort(species, stable=True)
-        groups = moments[order].split(torch.bincount(species).tolist())
-        features = torch.cat(
-            [self._features(group, mix) for group, mix in zip(groups, self.mix)]  # noqa: B905
-        )
+        a0, a1, a2 = self.mixed(moments[order], torch.bincount(species).tolist())
+        features = _invariants(a0, a1, a1 @ self.pair[0], a2 @ self.pair[1])
         kind = nn.functional.one_hot(species[order], self.n_species).to(features.dtype)
         energy = self.network(torch.cat([features, kind], -1)) + self.linear(features)
         back = torch.empty_like(order)
         back[order] = torch.arange(len(order))
         return energy[back, 0].double() + self.shift[species]
 
-    def _features(self, moments: Tensor, mix: Tensor) -> Tensor:
-        """Invariants of atoms of one species, shape (N, 6 C)."""
-        rows = moments.permute(2, 0, 1)
-        a0, a1, a2 = rows[0] @ mix[0], rows[1:4] @ mix[1], rows[4:] @ mix[2]
-        return _invariants(a0, a1, a1 @ self.pair[0], a2 @ self.pair[1])
+    def mixed(self, moments: Tensor, counts: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Scalars, vectors and tensors in channels; atoms sorted by species."""
+        groups = moments.permute(2, 0, 1).split(counts, dim=1)
+        parts = [
+            (rows[0] @ mix[0], rows[1:4] @ mix[1], rows[4:] @ mix[2])
+            for rows, mix in zip(groups, self.mix, strict=False)
+        ]
+        a0, a1, a2 = (torch.cat(part, -2) for part in zip(*parts, strict=True))
+        return a0, a1, a2
 
     def _basis(
         self, vectors: Tensor, r: Tensor, neighbour: Tensor
@@ -155,25 +157,23 @@ def directions(unit: Tensor) -> Tensor:
     return torch.stack(tensors, -1)
 
 
+#: Components xx, yy, zz, xy, xz, yz of a symmetric matrix: row, column, multiplicity,
+#: and where its nine elements are found among the six.
+ROW, COLUMN, TIMES = [0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2], (1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
+FULL = [0, 3, 4, 3, 1, 5, 4, 5, 2]
+
+
+def tensor_products(v: Tensor, q: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Q as a matrix (3, 3, N, C), Q v (3, N, C), Q Q (6, N, C) and the multiplicities."""
+    full = q[FULL].unflatten(0, (3, 3))
+    square = (full[ROW] * full[COLUMN]).sum(1)
+    return full, (full * v).sum(1), square, q.new_tensor(TIMES).view(6, 1, 1)
+
+
 def _invariants(a0: Tensor, a1: Tensor, v: Tensor, q: Tensor) -> Tensor:
     """Invariants of scalars, vectors (3, N, C) and traceless tensors (6, N, C)."""
-    xx, yy, zz, xy, xz, yz = q.unbind(0)
-    vx, vy, vz = v.unbind(0)
-    qv = torch.stack(
-        [
-            xx * vx + xy * vy + xz * vz,
-            xy * vx + yy * vy + yz * vz,
-            xz * vx + yz * vy + zz * vz,
-        ]
-    )
-    xy2, xz2, yz2 = xy * xy, xz * xz, yz * yz
-    norm = xx * xx + yy * yy + zz * zz + 2 * (xy2 + xz2 + yz2)
-    cubic = (
-        xx * (xx * xx + 3 * (xy2 + xz2))
-        + yy * (yy * yy + 3 * (xy2 + yz2))
-        + zz * (zz * zz + 3 * (xz2 + yz2))
-        + 6 * xy * xz * yz
-    )
+    _, qv, square, times = tensor_products(v, q)
+    norm, cubic = (times * q * q).sum(0), (times * q * square).sum(0)
     parts = (a0, (a1 * v).sum(0), norm, (v * qv).sum(0), (qv * qv).sum(0), cubic)
     return torch.cat(parts, -1)
 

@@ -99,8 +99,8 @@ class Sampling(_Section):
     temperatures: tuple[Temperature, ...] = Field(
         default=(1200.0, 1800.0, 2800.0), min_length=1, max_length=20
     )
-    frames: PositiveInt = 240
-    held_out: PositiveInt = 60
+    frames: PositiveInt = 180
+    held_out: PositiveInt = 48
     spacing: Time = 0.1e-12
 
 
@@ -110,7 +110,7 @@ class PotentialSection(_Section):
     cutoff: Length = 0.52e-9
     channels: int = Field(default=16, gt=0, le=512, strict=True)
     radial: int = Field(default=8, gt=0, le=64, strict=True)
-    steps: PositiveInt = 800
+    steps: PositiveInt = 600
     batch: PositiveInt = 2
     learning_rate: PositiveFloat = 0.01
 
@@ -118,13 +118,13 @@ class PotentialSection(_Section):
 class MD(_Section):
     """Molecular dynamics with the learned potential."""
 
-    timestep: Time = 4e-15
+    timestep: Time = 5e-15
     friction: Rate = 1e11
     melt: Time = 8e-12
     melt_temperature: Temperature = 2800.0
-    equilibrate: Time = 8e-12
-    slab: Time = 50e-12
-    bulk: Time = 30e-12
+    equilibrate: Time = 6e-12
+    slab: Time = 40e-12
+    bulk: Time = 25e-12
     replicas: int = Field(default=2, ge=1, le=64, strict=True)
     save: Time = 0.1e-12
     segment: Time = 2e-12
@@ -144,7 +144,7 @@ class Coarse(_Section):
 
     cutoff: Length = 0.8e-9
     spacing: Length = 0.03e-9
-    run: Time = 10e-12
+    run: Time = 6e-12
 
 
 class Transport(_Section):

@@ -107,4 +107,4 @@ def _check_times(c: Config, source: str) -> None:
             )  # fmt: skip
     if md.timestep > 10e-15:
         raise _refuse(source, "md.timestep is too long for ions", "at most 10 fs",
-                      f"{md.timestep / 1e-15:g} fs", "4 fs is well tested")  # fmt: skip
+                      f"{md.timestep / 1e-15:g} fs", "5 fs is well tested")  # fmt: skip

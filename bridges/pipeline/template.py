@@ -29,26 +29,26 @@ cutoff = "0.8 nm"
 
 [sampling]
 temperatures = ["1200 K", "1800 K", "2800 K"]
-frames = 240                    # to learn from, half bulk and half slab
-held_out = 60                   # to be judged by, from runs of their own
+frames = 180                    # to learn from, half bulk and half slab
+held_out = 48                   # to be judged by, from runs of their own
 spacing = "0.1 ps"
 
 [potential]
 cutoff = "0.52 nm"
 channels = 16
 radial = 8
-steps = 800
+steps = 600
 batch = 2
 learning_rate = 0.01
 
 [md]
-timestep = "4 fs"
+timestep = "5 fs"
 friction = "0.1 / ps"           # more than 0.2 / ps would bias D
 melt = "8 ps"                   # without it half of the slab stays frozen
 melt_temperature = "2800 K"
-equilibrate = "8 ps"
-slab = "50 ps"                  # per replica
-bulk = "30 ps"                  # per replica
+equilibrate = "6 ps"
+slab = "40 ps"                  # per replica
+bulk = "25 ps"                  # per replica
 replicas = 2
 save = "0.1 ps"
 segment = "2 ps"                # a killed run loses at most this much
@@ -62,7 +62,7 @@ block = "5 ps"                  # unit of the block bootstrap
 [coarse]
 cutoff = "0.8 nm"
 spacing = "0.03 nm"             # of the spline's knots
-run = "10 ps"
+run = "6 ps"
 
 [transport]
 side = "left"
