@@ -12,8 +12,8 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 from ase.units import kJ, mol, nm
 
-from ..core.units import ANGSTROM, KJ_MOL, NM
 from ..core.coulomb import coulomb_force
+from ..core.units import ANGSTROM, KJ_MOL, NM
 from .systems import CHARGES, slab_correction
 
 #: Range of the Born repulsion, nm.

@@ -1,4 +1,4 @@
-"""Radial distribution functions of trajectories, with block errors, and their comparison."""
+"""Radial distribution functions of trajectories, with block errors."""
 
 from __future__ import annotations
 
@@ -110,10 +110,8 @@ def _of_replica(ds: xr.Dataset, reach: float, bins: int, block: int, stride: int
             run = InterRDF(
                 groups[a], groups[b], nbins=bins, range=(0.0, reach), exclusion_block=same
             ).run(start=start, stop=start + block, step=stride)
-            g, r = run.results.rdf, run.results.bins
-            if a == b:  # normalised by N^2 although there are N (N - 1) pairs
-                g = g * len(groups[a]) / (len(groups[a]) - 1)
-            row.append(g)
+            row.append(run.results.rdf)
+            r = run.results.bins
         found.append(np.array(row))
     return tuple(f"{a}-{b}" for a, b in pairs), r, found
 

@@ -55,7 +55,8 @@ class BeadMap:
     def _gather(self, values: np.ndarray) -> np.ndarray:
         out = np.zeros((*values.shape[:-2], len(self.species), values.shape[-1]))
         kept = np.flatnonzero(self.bead >= 0)
-        np.add.at(out, (..., self.bead[kept], slice(None)), values[..., kept, :])
+        for atom in kept:
+            out[..., self.bead[atom], :] += values[..., atom, :]
         return out
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from ..core.artefact import read_model, write_model
-from ..core.errors import SchemaError
+from ..core.errors import InputError, SchemaError
 from ..core.schema import dataset
 from ..core.units import KJ_MOL, NM
 from .splines import PairSpline
@@ -144,6 +144,19 @@ def load_model(path: Path | str) -> CGModel:
 
 
 def charges_of(model: CGModel, beads: Sequence[str]) -> np.ndarray:
-    """Charge of each bead, e."""
+    """Charge of each bead, e.
+
+    Raises
+    ------
+    InputError
+        When the model does not know a bead.
+    """
+    unknown = sorted(set(beads) - set(model.species))
+    if unknown:
+        raise InputError(
+            "beads that the model does not know",
+            wanted=", ".join(model.species),
+            got=", ".join(unknown),
+        )
     table = dict(zip(model.species, model.charges, strict=True))
     return np.array([table[b] for b in beads])

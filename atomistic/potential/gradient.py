@@ -7,6 +7,8 @@ the numbers: here are the same numbers without it.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -124,18 +126,14 @@ def _unmixed(model: CartesianACE, rows: Tensor, counts: list[int]) -> Tensor:
     parts = []
     for group, mix in zip(rows.split(counts, dim=1), model.mix, strict=False):
         parts.append(
-            torch.cat(
-                [group[:1] @ mix[0].T, group[1:4] @ mix[1].T, group[4:] @ mix[2].T]
-            )
+            torch.cat([group[:1] @ mix[0].T, group[1:4] @ mix[1].T, group[4:] @ mix[2].T])
         )
     return torch.cat(parts, 1)
 
 
-def _network(
-    model: CartesianACE, features: Tensor, kind: Tensor
-) -> tuple[float, Tensor]:
+def _network(model: CartesianACE, features: Tensor, kind: Tensor) -> tuple[float, Tensor]:
     """Energy of the read-out network without the shifts, and its derivative."""
-    first, _, second, _, last = model.network
+    first, _, second, _, last = (cast(nn.Linear, layer) for layer in model.network)
     one = first(torch.cat([features, kind], -1))
     gate_one = torch.sigmoid(one)
     two = second(one * gate_one)

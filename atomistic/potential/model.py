@@ -45,6 +45,8 @@ class CartesianACE(nn.Module):
     wave_numbers: Tensor
     inner: Tensor
     nuclear: Tensor
+    network: nn.Sequential
+    linear: nn.Linear
 
     def __init__(
         self, n_species: int, cutoff: float, channels: int, radial: int, hidden: int = 64
@@ -159,7 +161,8 @@ def directions(unit: Tensor) -> Tensor:
 
 #: Components xx, yy, zz, xy, xz, yz of a symmetric matrix: row, column, multiplicity,
 #: and where its nine elements are found among the six.
-ROW, COLUMN, TIMES = [0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2], (1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
+ROW, COLUMN = [0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]
+TIMES = (1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
 FULL = [0, 3, 4, 3, 1, 5, 4, 5, 2]
 
 

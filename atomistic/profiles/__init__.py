@@ -1,4 +1,4 @@
-"""Profiles across an interface and transport in bulk, with joint block-bootstrap errors."""
+"""Profiles across an interface and diffusion in bulk, with joint bootstrap errors."""
 
 from .bulk import BulkDiffusion, bulk_diffusion
 from .extract import extract_profiles

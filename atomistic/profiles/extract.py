@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from scipy.interpolate import PchipInterpolator
 
+from ...core.errors import InputError
 from ...core.schema import QUALITY_FLAGS, dataset
 from ...core.stats import bootstrap_weights
 from ...core.units import ELEMENTARY_CHARGE, NM, PS, thermal_energy
@@ -29,7 +30,7 @@ Progress = Callable[[float, float, str], None]
 CAP = 30.0
 #: Independent visits below which a cell is flagged.
 FEW_VISITS = 10.0
-#: Width of the slabs for D_par, nm: wide beside sqrt(2 D lag), narrow beside layers' decay.
+#: Width of the slabs for D_par, nm: wide beside sqrt(2 D lag), narrow beside layers.
 WINDOW = 0.30
 #: Relative change of D_perp between the lag and twice the lag that is no plateau.
 PLATEAU = 0.15
@@ -154,27 +155,25 @@ def _perpendicular(tracks, kind, names, counts, weights, width, lag, progress):
     n = counts.shape[-1]
     D = np.empty((len(weights), len(names), n + 1))
     spread = np.empty((len(names), n + 1))
-    total = 3 * len(names)
+    moving = np.empty((len(names), n), dtype=bool)
+    point = weights[:1]
     for s, name in enumerate(names):
         members = np.flatnonzero(kind == s)
-        variants = []
-        for index, (steps, cells, rows) in enumerate(
-            ((lag, n, weights), (2 * lag, n, weights[:1]), (2 * lag, n // 2, weights[:1]))
-        ):
-            if progress is not None:
-                progress(3 * s + index, total, f"D perpendicular of {name}")
-            variants.append(
-                _fit(tracks, members, counts[:, s], rows, width, steps, cells)
+        if progress is not None:
+            progress(s, len(names), f"D perpendicular of {name}")
+        D[:, s], later, coarser = (
+            _fit(tracks, members, counts[:, s], rows, width, steps, cells)
+            for steps, cells, rows in (
+                (lag, n, weights), (2 * lag, n, point), (2 * lag, n // 2, point)
             )
-        D[:, s] = variants[0]
-        points = np.array([v[0] for v in variants])
+        )  # fmt: skip
+        points = np.array([D[0, s], later[0], coarser[0]])
         spread[s] = 0.5 * (points.max(axis=0) - points.min(axis=0))
-        change = np.abs(np.log(variants[1][0] / variants[0][0]))
-        noise = np.log(variants[0][1:]).std(axis=0)
-        moving = change > np.maximum(PLATEAU, 2 * noise)
-        flagged = moving[1:] & moving[:-1]
-        plateaus = flagged[None] if s == 0 else np.vstack([plateaus, flagged])
-    return D * _NM2_PS, spread * _NM2_PS, plateaus
+        change = np.abs(np.log(later[0] / D[0, s]))
+        noise = np.log(D[1:, s]).std(axis=0)
+        drifting = change > np.maximum(PLATEAU, 2 * noise)
+        moving[s] = drifting[1:] & drifting[:-1]
+    return D * _NM2_PS, spread * _NM2_PS, moving
 
 
 def _fit(
@@ -201,9 +200,10 @@ def _parallel(tracks, kind, names, counts, weights, width, lag) -> np.ndarray:
     n_windows = max(2, round(width / WINDOW))
     for row in seen:
         # From the outermost cells that are well visited: thirds of an ion per 100 frames.
-        cells = np.flatnonzero(np.cumsum(row) > 0.5)[0], np.flatnonzero(
-            np.cumsum(row[::-1]) > 0.5
-        )[0]
+        cells = (
+            np.flatnonzero(np.cumsum(row) > 0.5)[0],
+            np.flatnonzero(np.cumsum(row[::-1]) > 0.5)[0],
+        )
         low, high = h * cells[0], width - h * cells[1]
         edges.append(_windows(low, high, n_windows, width))
     found = follow_windows(tracks, kind, edges, lag)
@@ -211,6 +211,13 @@ def _parallel(tracks, kind, names, counts, weights, width, lag) -> np.ndarray:
     time = 4 * (lag - half) * tracks[0].spacing
     number = np.einsum("ru,usw->rsw", weights, found.stayed)
     growth = np.einsum("ru,usw->rsw", weights, found.long - found.short)
+    if not (number.sum(axis=-1) > 0).all():
+        raise InputError(
+            "no ion stays anywhere for a lag",
+            wanted=f"ions that stay within {WINDOW} nm for the lag",
+            got="none",
+            mend="a shorter lag, or frames that are saved more often",
+        )
     mean = growth.sum(axis=-1, keepdims=True) / number.sum(axis=-1, keepdims=True)
     # A window that a resample left empty has no value of its own.
     D = np.where(number > 0, growth / np.maximum(number, 1), mean) / time
@@ -226,7 +233,7 @@ def _parallel(tracks, kind, names, counts, weights, width, lag) -> np.ndarray:
 
 
 def _windows(low: float, high: float, n: int, width: float) -> np.ndarray:
-    """Windows side by side, and as many shifted by half; the outermost reach the walls."""
+    """Windows side by side and shifted by half; the outermost reach the walls."""
     edges = np.linspace(low, high, n + 1)
     size = edges[1] - edges[0]
     side = np.stack([edges[:-1], edges[1:]], axis=1)

@@ -17,8 +17,9 @@ from scipy.optimize import minimize
 #: Distance of the spline's knots, nm, and how many coefficients there may be.
 KNOT_SPACING, FEWEST, MOST = 0.22, 6, 18
 #: Standard deviation of the second differences of ln D: a weak prior that only matters
-#: where ions hardly go.
-ROUGHNESS = 1.0
+#: where ions hardly go. On the steep slope of a wall they forget where they were within
+#: a lag, and D alone would run off.
+ROUGHNESS = 0.35
 #: Counts added to each cell, so that a resample without visits keeps finite rates.
 PSEUDO = 0.5
 #: Largest predicted decrease of the negative log likelihood that is called converged.

@@ -8,7 +8,6 @@ import numpy as np
 import xarray as xr
 
 from ...core.errors import InputError
-from ...core.units import ELEMENTARY_CHARGE
 
 
 @dataclass(frozen=True)
@@ -130,5 +129,3 @@ def charge_numbers(geometry: Geometry, species: list[str]) -> np.ndarray:
             got=f"none for {', '.join(missing)}",
         )
     return np.array([geometry.charge_number[s] for s in species], dtype=float)
-
-

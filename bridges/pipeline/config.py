@@ -61,7 +61,9 @@ class _Section(BaseModel):
 class Run(_Section):
     """Name, seed, workers, bootstrap replicates."""
 
-    name: str = Field(default="nacl_interface", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    name: str = Field(
+        default="nacl_interface", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+    )
     seed: int = Field(default=2026, ge=0, lt=2**31, strict=True)
     workers: int = Field(default=2, ge=1, le=256, strict=True)
     replicates: int = Field(default=100, ge=50, le=2000, strict=True)

@@ -1,6 +1,6 @@
 """The commented configuration that `mesobridge init` writes: every key, its default."""
 
-TEMPLATE = '''\
+TEMPLATE = """\
 # Transport resistance of a molten-NaCl interface, from forces to Nernst-Planck.
 # Quantities are text with a unit; every key may be left out (its default is shown).
 
@@ -68,4 +68,4 @@ run = "6 ps"
 side = "left"
 bulk_width = "0.4 nm"           # of the middle of the slab that is bulk
 bias = 1e-3                     # of the small-bias solve, kT
-'''
+"""

@@ -115,8 +115,9 @@ def mobility(profiles: xr.Dataset) -> Figure:
             bulk = profiles["D_bulk"].values[0, i] / 1e-9
             for ax in axes[1:]:
                 ax.axhline(bulk, color=shade, lw=0.9, ls="--")
-    for ax in axes[1:]:
-        ax.set_ylim(0, None)
+    for ax, key in zip(axes[1:], ("D_perp", "D_par"), strict=True):
+        middle = float(np.median(profiles[key].values[0])) / 1e-9
+        ax.set_ylim(0, 2.5 * middle)
     finish(axes[0], "Potential of mean force", "z (nm)", "W / kT")
     scale = "(10$^{-9}$ m$^2$ s$^{-1}$)"
     finish(axes[1], "D perpendicular (dashed: bulk)", "z (nm)", f"D$_\\perp$ {scale}")
@@ -189,7 +190,8 @@ def resistance(solution: xr.Dataset, intervals: dict[str, dict]) -> Figure:
         )  # fmt: skip
     ax.set_xticks(place, names)
     finish(ax, "Transport resistance, 95 % interval", "species",
-           "R (10$^{-12}$ ohm m$^2$)")  # fmt: skip
+           "R (10$^{-12}$ ohm m$^2$)", legend=False)  # fmt: skip
+    ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0))
     return figure
 
 

@@ -71,6 +71,7 @@ def profiles(inputs: dict[str, Path], settings: dict, out: Path, context) -> dic
         if name.startswith("slab_")
     ]
     walls = make_cell("slab", s).walls
+    assert walls is not None  # noqa: S101 - a slab has them
     geometry = Geometry(
         left=walls.left * NM,
         right=walls.right * NM,

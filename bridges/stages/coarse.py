@@ -65,9 +65,7 @@ def force_matching(inputs: dict[str, Path], settings: dict, out: Path, context) 
         validity={
             "temperature_K": s["temperature"],
             "number_density_m-3": len(beads.species) / volume,
-            "trained_on_sha256": [
-                sha256(inputs[n] / "bulk.nc") for n in sorted(inputs)
-            ],
+            "trained_on_sha256": [sha256(inputs[n] / "bulk.nc") for n in sorted(inputs)],
         },
     )
     model.save(out / MODEL)
@@ -88,7 +86,7 @@ def coarse_run(inputs: dict[str, Path], settings: dict, out: Path, context) -> d
     box = last["box"].values / NM
     system = make_system(model, beads, masses, box)
     stride = round(s["save"] / s["timestep"])
-    settle = 2 * round(s["segment"] / s["save"]) * stride
+    settle = round(s["segment"] / s["save"]) * stride
     md = MDSettings(s["temperature"], s["timestep"], 1e12, s["seed"])
     n_steps = settle + round(s["length"] / s["save"]) * stride
     run = run_segments(

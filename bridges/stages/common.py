@@ -94,7 +94,7 @@ class Chain:
     def melt(
         self, state: MDState, duration: float, temperature: float, seed: int
     ) -> tuple[Trajectory, Trajectory]:
-        """Melt a lattice: quarter steps while it gives off its energy, then whole ones."""
+        """Melt a lattice: quarter steps while it gives off energy, then whole ones."""
         begin = self.go(
             state, SOFT_START, temperature, seed, friction=10 * STIRRING,
             save=0.1 * SOFT_START, timestep=0.25 * self.s["timestep"],

@@ -132,9 +132,9 @@ def test_scratch_survives_failures_and_goes_after_success(tmp_path):
 
 
 def test_one_run_per_folder(tmp_path):
-    with run_lock(tmp_path), pytest.raises(BusyError, match=str(os.getpid())):
-        with run_lock(tmp_path):
-            pass
+    busy = pytest.raises(BusyError, match=str(os.getpid()))
+    with run_lock(tmp_path), busy, run_lock(tmp_path):
+        pass
     with run_lock(tmp_path):
         pass
 

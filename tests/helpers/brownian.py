@@ -6,19 +6,20 @@ from mesobridge.atomistic.profiles import Geometry, ProfileSettings
 from mesobridge.core.schema import dataset
 from mesobridge.core.units import DALTON, ELEMENTARY_CHARGE, NM, PS
 
-WIDTH, EDGE, D0 = 3.0, 1.66, 1e-2  # nm, nm, nm2/ps
+# Quick ions in a narrow slab: the whole profile relaxes within a block.
+WIDTH, EDGE, D0 = 1.6, 1.66, 5e-2  # nm, nm, nm2/ps
 TEMPERATURE = 1200.0
 
 
 def work(z):
     """W / kT: layers at both walls."""
     d = np.minimum(z, WIDTH - z)
-    return -1.2 * np.exp(-d / 0.3) * np.cos(2 * np.pi * (d - 0.05) / 0.5)
+    return -0.8 * np.exp(-d / 0.25) * np.cos(2 * np.pi * (d - 0.05) / 0.4)
 
 
 def diffusivity(z):
     """D, nm2/ps: slower at the walls."""
-    return D0 * (1 - 0.55 * np.exp(-z / 0.4) - 0.55 * np.exp(-(WIDTH - z) / 0.4))
+    return D0 * (1 - 0.45 * np.exp(-z / 0.3) - 0.45 * np.exp(-(WIDTH - z) / 0.3))
 
 
 def _drift(z):
@@ -29,7 +30,7 @@ def _drift(z):
     return slope + D * force
 
 
-def walk(n_ions, duration, seed, *, dt=0.01, save=0.1, z_start=None, mobile=None):
+def walk(n_ions, duration, seed, *, dt=0.004, save=0.02, z_start=None, mobile=None):
     """`frames/1` of independent ions, Na and Cl in equal numbers; times in ps.
 
     `mobile` scales the steps of each ion (0 freezes it).
@@ -85,6 +86,6 @@ def geometry(surface_charge=0.0):
 
 def settings(**changes):
     base = {
-        "bin": 0.03 * NM, "lag": 1 * PS, "block": 5 * PS, "replicates": 60, "seed": 3
+        "bin": 0.0267 * NM, "lag": 0.2 * PS, "block": 10 * PS, "replicates": 60, "seed": 3
     }  # fmt: skip
     return ProfileSettings(**{**base, **changes})
