@@ -86,7 +86,8 @@ def run(
     from .bridges.jobs import REPORT, run_job
     from .bridges.pipeline.summary import headline
 
-    signal.signal(signal.SIGTERM, _terminated)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stopped)
     job = run_job(config, out, workers=workers, first=first, until=until)
     for line in headline(job.summary):
         typer.echo(line)
@@ -95,8 +96,9 @@ def run(
         typer.echo(f"report    {job.folder / REPORT}")
 
 
-def _terminated(*_) -> None:
-    sys.exit(128 + signal.SIGTERM)
+def _stopped(number: int, _) -> None:
+    _tell("stopped; run again to go on from here")
+    sys.exit(128 + number)
 
 
 @app.command()
@@ -145,35 +147,19 @@ def doctor() -> None:
 
 def main() -> None:
     """Entry point: 0 ok, 1 a stage failed, 2 bad input, 130 Ctrl-C, 143 terminated."""
-    sys.exit(_run())
-
-
-def _run() -> int:
-    import click
-
     try:
-        code = app(standalone_mode=False)
+        app()
     except MesobridgeError as exc:
         _tell(str(exc))
-        return exc.exit_code
-    except click.exceptions.Abort:
-        _tell("stopped; run again to go on from here")
-        return 130
-    except click.ClickException as exc:
-        exc.show()
-        return 2
-    except KeyboardInterrupt:
-        _tell("stopped; run again to go on from here")
-        return 130
+        sys.exit(exc.exit_code)
     except OSError as exc:
         _tell(f"{exc.filename or 'a file'}: {exc.strerror or exc}")
-        return 2
+        sys.exit(2)
     except Exception as exc:  # a defect of ours: short for users, whole for us
         if os.environ.get("MESOBRIDGE_DEBUG"):
             traceback.print_exc()
         _tell(f"unexpected {type(exc).__name__}: {exc}\n  mend:   --debug shows where")
-        return 1
-    return int(code or 0)
+        sys.exit(1)
 
 
 def _tell(text: str) -> None:

@@ -11,6 +11,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 
+import h5py  # noqa: F401 - before dolfinx, whose HDF5 is another one
 import numpy as np
 
 from ..core.errors import InputError

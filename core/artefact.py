@@ -17,6 +17,14 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+try:
+    import h5py
+except ValueError as exc:  # DOLFINx was imported first and brought another HDF5
+    raise ImportError(
+        "h5py finds another HDF5 library in this process: "
+        "import mesobridge.core.artefact (or h5py) before dolfinx"
+    ) from exc
+
 from .errors import InputError, SchemaError
 from .schema import MODEL_KEYS, validate
 
@@ -164,8 +172,6 @@ def read_dataset(path: Path | str, schema: str) -> xr.Dataset:
 
 def _refuse_external(path: Path) -> None:
     """HDF5 can point at other files; a hand-over must not."""
-    import h5py
-
     with h5py.File(path, "r") as handle:
         for name in handle:
             link = handle.get(name, getlink=True)

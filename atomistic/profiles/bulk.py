@@ -38,7 +38,7 @@ def bulk_diffusion(
     block: float,
     replicates: int,
     seed: int,
-    lags: tuple[float, float] = (1e-12, 3e-12),
+    lags: tuple[float, float] | None = None,
 ) -> BulkDiffusion:
     """Slope of the mean-square displacement between two lags, over six.
 
@@ -55,14 +55,25 @@ def bulk_diffusion(
     replicates, seed
         Of the bootstrap.
     lags
-        Shorter and longer lag, s.
+        Shorter and longer lag, s; a fifth and three fifths of a block when ``None``.
 
     Raises
     ------
     InputError
-        When times do not fit together or a replica is shorter than two blocks.
+        When times do not fit together, a replica is shorter than two blocks, or ions do
+        not diffuse.
     """
     species = list(dict.fromkeys(str(s) for s in frames[0]["species"].values))
+    if lags is None:
+        steps = steps_of(block, frames[0], "a block")
+        spacing, short = block / steps, max(1, steps // 5)
+        lags = (short * spacing, max(3 * steps // 5, short + 1) * spacing)
+    if not 0 < lags[0] < lags[1] < block:
+        raise InputError(
+            "lags of the bulk diffusion",
+            wanted=f"0 < shorter < longer < {block:g} s, a block",
+            got=f"{lags[0]:g} and {lags[1]:g} s",
+        )
     sums, counts = [], []
     for ds in frames:
         per_block = _displacements(ds, species, block, lags)

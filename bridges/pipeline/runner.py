@@ -155,7 +155,8 @@ class Runner:
             raise
         finally:
             for executor in executors:
-                executor.shutdown(wait=False, cancel_futures=True)
+                # Workers are idle or dead by now: waiting frees their semaphores.
+                executor.shutdown(wait=True, cancel_futures=True)
         self._note_memory()
         return Outcome(
             self.metas, frozenset(self.ran), time.perf_counter() - begin, self._peak
