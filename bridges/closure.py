@@ -7,7 +7,7 @@ import xarray as xr
 from scipy.interpolate import PchipInterpolator
 
 from ..core.errors import InputError
-from ..core.stats import interval95
+from ..core.stats import half_width95
 from ..core.units import ELEMENTARY_CHARGE, NM, thermal_energy
 from .sides import side_view
 
@@ -60,8 +60,7 @@ def compare(
     face, md = view.face[: n + 1], view.density[..., :n]
     volt = thermal_energy(attrs["temperature"]) / ELEMENTARY_CHARGE
     units = attrs["n_units"]
-    bands = np.array([[interval95(c, units) for c in species] for species in
-                      md.transpose(1, 2, 0)])  # fmt: skip
+    half = half_width95(md, units)
     early = view.distance[:n] <= attrs["taper_start"] / NM
     trusted = view.n_eff[:, :n] >= MIN_VISITS
     if not (trusted & early).any():
@@ -75,8 +74,8 @@ def compare(
     values = {
         "solver": _cell_means(x / NM, concentration, face),
         "concentration": md[0],
-        "low": np.maximum(bands[..., 0], 0.0),
-        "high": bands[..., 1],
+        "low": np.maximum(md[0] - half, 0.0),
+        "high": md[0] + half,
         "counted": (trusted & early).astype(int),
         "potential": 0.5 * (phi_md[:n] + phi_md[1 : n + 1]) * volt,
         "potential_solver": _cell_means(x / NM, phi, face),

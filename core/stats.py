@@ -31,28 +31,36 @@ def bootstrap_weights(n_units: int, n_replicates: int, seed: int) -> np.ndarray:
     return np.vstack([np.ones((1, n_units)), drawn.astype(float)])
 
 
-def interval95(replicates: np.ndarray, n_units: int | None = None) -> tuple[float, float]:
-    """95 % interval of a quantity from its replicates.
+def half_width95(replicates: np.ndarray, n_units: int | None = None) -> np.ndarray:
+    """Half of the 95 % interval of quantities from their replicates.
 
-    The point estimate (row 0) plus and minus Student's t quantile times the standard
-    deviation of the bootstrap replicates. With few units the bootstrap deviation is too
-    small by sqrt((n - 1) / n), which is corrected (Davison & Hinkley 1997, ch. 2).
+    Student's t quantile times the standard deviation of the bootstrap replicates. With
+    few units the bootstrap deviation is too small by sqrt((n - 1) / n), which is
+    corrected (Davison & Hinkley 1997, doi:10.1017/CBO9780511802843, ch. 2).
 
     Parameters
     ----------
     replicates
-        Shape (R + 1,), replicate 0 first.
+        Shape (R + 1, ...), replicate 0 first.
     n_units
         Number of units that were resampled; ``None`` for many.
+
+    Returns
+    -------
+    ndarray, shape (...)
     """
     from scipy.stats import t
 
-    values = np.asarray(replicates, dtype=float)
-    spread = float(np.std(values[1:], ddof=1))
     factor = 1.96
     if n_units is not None and n_units > 1:
         factor = float(t.ppf(0.975, n_units - 1)) * np.sqrt(n_units / (n_units - 1))
-    return float(values[0] - factor * spread), float(values[0] + factor * spread)
+    return factor * np.std(np.asarray(replicates, dtype=float)[1:], axis=0, ddof=1)
+
+
+def interval95(replicates: np.ndarray, n_units: int | None = None) -> tuple[float, float]:
+    """95 % interval of one quantity: replicate 0 plus and minus `half_width95`."""
+    value, half = float(np.asarray(replicates)[0]), half_width95(replicates, n_units)
+    return value - float(half), value + float(half)
 
 
 def estimate(replicates: np.ndarray, n_units: int | None = None) -> dict:

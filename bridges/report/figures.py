@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from ...core.stats import half_width95
 from ...core.units import ELEMENTARY_CHARGE, NM, thermal_energy
 from .style import BLACK, BLUE, GREEN, ORANGE, band, colour, finish, panels
 
@@ -13,10 +14,10 @@ from .style import BLACK, BLUE, GREEN, ORANGE, band, colour, finish, panels
 DRAWN_DENSITY = 0.3
 
 
-def limits(replicates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """95 % band (normal) of an array whose first axis is the replicate."""
-    spread = 1.96 * replicates[1:].std(axis=0, ddof=1)
-    return replicates[0] - spread, replicates[0] + spread
+def limits(replicates: np.ndarray, ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """95 % band of an array whose first axis is the replicate of `ds`."""
+    half = half_width95(replicates, int(ds.attrs["n_units"]))
+    return replicates[0] - half, replicates[0] + half
 
 
 def learning(curve: list[dict], parity: dict[str, np.ndarray], summary: dict) -> Figure:
@@ -80,10 +81,10 @@ def densities(profiles: xr.Dataset) -> Figure:
     names = list(profiles["species"].values)
     for i, name in enumerate(names):
         rho = profiles["number_density"].values[:, i] * NM**3
-        band(left, z, rho[0], *limits(rho), colour(name, names), name)
+        band(left, z, rho[0], *limits(rho, profiles), colour(name, names), name)
     finish(left, "Number density", "z from left wall (nm)", "density (nm$^{-3}$)")
     phi = profiles["potential"].values
-    band(right, faces, phi[0], *limits(phi), BLACK, "mean potential")
+    band(right, faces, phi[0], *limits(phi, profiles), BLACK, "mean potential")
     thermal = thermal_energy(profiles.attrs["temperature"]) / ELEMENTARY_CHARGE
     right.axhspan(-thermal, thermal, color="#bbbbbb", alpha=0.3, lw=0, label="± kT/e")
     finish(right, "Electrostatic potential", "z from left wall (nm)", "phi (V)")
@@ -110,7 +111,7 @@ def mobility(profiles: xr.Dataset) -> Figure:
             (axes[2], "D_par", z, keep, 1e-9),
         ):
             values = profiles[key].values[:, i][:, mask] / unit
-            band(ax, x[mask], values[0], *limits(values), shade, name)
+            band(ax, x[mask], values[0], *limits(values, profiles), shade, name)
         if "D_bulk" in profiles:
             bulk = profiles["D_bulk"].values[0, i] / 1e-9
             for ax in axes[1:]:
@@ -132,7 +133,7 @@ def pair_potentials(pmf: xr.Dataset) -> Figure:
     looks = (BLUE, GREEN, ORANGE)
     for i, pair in enumerate(pmf["pair"].values):
         w = pmf["pmf"].values[:, i] / thermal
-        band(ax, r, w[0], *limits(w), looks[i % 3], str(pair))
+        band(ax, r, w[0], *limits(w, pmf), looks[i % 3], str(pair))
     deepest = float(pmf["pmf"].values[0].min() / thermal)
     ax.set_ylim(1.3 * min(deepest, -1.0), 12)
     finish(ax, "Bead pair potential beside Coulomb", "r (nm)", "w$_{SR}$ / kT")
@@ -162,7 +163,7 @@ def transport(solution: xr.Dataset, reference: xr.Dataset) -> Figure:
     finish(left, "Closure: solver at the MD's own state", "distance from wall (nm)",
            "concentration (nm$^{-3}$)")  # fmt: skip
     phi = solution["potential"].values
-    band(right, d, phi[0], *limits(phi), BLACK, "solver")
+    band(right, d, phi[0], *limits(phi, solution), BLACK, "solver")
     right.plot(seen, reference["potential"].values, color=ORANGE, ls="--", label="MD")
     finish(right, "Potential", "distance from wall (nm)", "phi (V)")
     return figure

@@ -57,11 +57,12 @@ def finish(
     ax: Axes, title: str, xlabel: str, ylabel: str, *, legend: bool = True
 ) -> None:
     """Title, axis labels with units, legend."""
-    ax.set_title(title)
-    ax.set_xlabel(xlabel)
-    ax.set_ylabel(ylabel)
-    if legend and ax.get_legend_handles_labels()[0]:
-        ax.legend(handlelength=1.6)
+    with mpl.rc_context(_STYLE):
+        ax.set_title(title)
+        ax.set_xlabel(xlabel)
+        ax.set_ylabel(ylabel)
+        if legend and ax.get_legend_handles_labels()[0]:
+            ax.legend(handlelength=1.6)
 
 
 def to_svg(figure: Figure, name: str) -> str:
