@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .model import (
-    COLUMN,
-    ROW,
+    FULL,
     CartesianACE,
     directions,
     smooth_cutoff,
@@ -98,11 +97,11 @@ def _read_out(
     counts = torch.bincount(species).tolist()
     a0, a1, a2 = model.mixed(moments[order], counts)
     v, q = a1 @ model.pair[0], a2 @ model.pair[1]
-    full, qv, square, times = tensor_products(v, q)
+    full, qv, square = tensor_products(v, q)
     features = torch.cat(
         [
-            a0, (a1 * v).sum(0), (times * q * q).sum(0), (v * qv).sum(0),
-            (qv * qv).sum(0), (times * q * square).sum(0),
+            a0, (a1 * v).sum(0), (full * full).sum((0, 1)), (v * qv).sum(0),
+            (qv * qv).sum(0), (full * square).sum((0, 1)),
         ],
         -1,
     )  # fmt: skip
@@ -110,9 +109,10 @@ def _read_out(
     energy, slope = _network(model, features, kind)
     g0, g1, g2, g3, g4, g5 = slope.chunk(6, -1)
     by_v = g1 * a1 + 2 * g3 * qv + 2 * g4 * (full * qv).sum(1)
-    by_q = g3 * v[ROW] * v[COLUMN]
-    by_q += g4 * (qv[ROW] * v[COLUMN] + qv[COLUMN] * v[ROW])
-    by_q = times * (by_q + 2 * g2 * q + 3 * g5 * square)
+    # Every element of the matrix by itself; each of the six then gathers its elements.
+    pull = g3 * v + 2 * g4 * qv
+    by_full = 2 * g2 * full + 3 * g5 * square + pull.unsqueeze(1) * v.unsqueeze(0)
+    by_q = torch.zeros_like(q).index_add_(0, FULL, by_full.flatten(0, 1))
     by_a1 = g1 * v + by_v @ model.pair[0].T
     by_a2 = by_q @ model.pair[1].T
     rows = torch.cat([g0.unsqueeze(0), by_a1, by_a2])

@@ -159,24 +159,21 @@ def directions(unit: Tensor) -> Tensor:
     return torch.stack(tensors, -1)
 
 
-#: Components xx, yy, zz, xy, xz, yz of a symmetric matrix: row, column, multiplicity,
-#: and where its nine elements are found among the six.
-ROW, COLUMN = [0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]
-TIMES = (1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
-FULL = [0, 3, 4, 3, 1, 5, 4, 5, 2]
+#: Where the nine elements of a symmetric matrix are among xx, yy, zz, xy, xz, yz.
+FULL = torch.tensor([0, 3, 4, 3, 1, 5, 4, 5, 2])
 
 
-def tensor_products(v: Tensor, q: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Q as a matrix (3, 3, N, C), Q v (3, N, C), Q Q (6, N, C) and the multiplicities."""
-    full = q[FULL].unflatten(0, (3, 3))
-    square = (full[ROW] * full[COLUMN]).sum(1)
-    return full, (full * v).sum(1), square, q.new_tensor(TIMES).view(6, 1, 1)
+def tensor_products(v: Tensor, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Q as a matrix (3, 3, N, C), Q v (3, N, C) and Q Q (3, 3, N, C)."""
+    full = q.index_select(0, FULL).unflatten(0, (3, 3))
+    square = (full.unsqueeze(1) * full.unsqueeze(0)).sum(2)
+    return full, (full * v).sum(1), square
 
 
 def _invariants(a0: Tensor, a1: Tensor, v: Tensor, q: Tensor) -> Tensor:
     """Invariants of scalars, vectors (3, N, C) and traceless tensors (6, N, C)."""
-    _, qv, square, times = tensor_products(v, q)
-    norm, cubic = (times * q * q).sum(0), (times * q * square).sum(0)
+    full, qv, square = tensor_products(v, q)
+    norm, cubic = (full * full).sum((0, 1)), (full * square).sum((0, 1))
     parts = (a0, (a1 * v).sum(0), norm, (v * qv).sum(0), (qv * qv).sum(0), cubic)
     return torch.cat(parts, -1)
 

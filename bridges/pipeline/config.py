@@ -111,7 +111,7 @@ class PotentialSection(_Section):
 
     cutoff: Length = 0.52e-9
     channels: int = Field(default=16, gt=0, le=512, strict=True)
-    radial: int = Field(default=8, gt=0, le=64, strict=True)
+    radial: int = Field(default=6, gt=0, le=64, strict=True)
     steps: PositiveInt = 600
     batch: PositiveInt = 2
     learning_rate: PositiveFloat = 0.01
@@ -125,7 +125,7 @@ class MD(_Section):
     melt: Time = 8e-12
     melt_temperature: Temperature = 2800.0
     equilibrate: Time = 6e-12
-    slab: Time = 40e-12
+    slab: Time = 35e-12
     bulk: Time = 25e-12
     replicas: int = Field(default=2, ge=1, le=64, strict=True)
     save: Time = 0.1e-12

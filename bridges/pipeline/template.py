@@ -36,7 +36,7 @@ spacing = "0.1 ps"
 [potential]
 cutoff = "0.52 nm"
 channels = 16
-radial = 8
+radial = 6
 steps = 600
 batch = 2
 learning_rate = 0.01
@@ -47,7 +47,7 @@ friction = "0.1 / ps"           # more than 0.2 / ps would bias D
 melt = "8 ps"                   # without it half of the slab stays frozen
 melt_temperature = "2800 K"
 equilibrate = "6 ps"
-slab = "40 ps"                  # per replica
+slab = "35 ps"                  # per replica
 bulk = "25 ps"                  # per replica
 replicas = 2
 save = "0.1 ps"
