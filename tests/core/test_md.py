@@ -103,3 +103,18 @@ def test_an_unstable_run_says_so():
 def test_uneven_strides_are_refused():
     with pytest.raises(ValueError, match="multiples"):
         run(harmonic(), 30, MDSettings(300, 1e-15, 1e12, 1), stride=7)
+
+
+def test_an_explosion_is_refused_even_with_finite_numbers():
+    """Ions that fall down a hole and fly off as hot gas must not pass for a run."""
+    system = openmm.System()
+    force = openmm.CustomExternalForce("-1e4*exp(-r^2/0.02); r=sqrt(x^2+y^2+z^2)")
+    for i in range(8):
+        system.addParticle(MASS)
+        force.addParticle(i, [])
+    system.addForce(force)
+    system.setDefaultPeriodicBoxVectors(*(np.eye(3) * 5))
+    start = MDState(np.full((8, 3), 0.1), np.eye(3) * 5)
+    with pytest.raises(StageError, match="unstable") as caught:
+        run(system, 8, MDSettings(300, 1e-15, 1e11, 1), start=start)
+    assert "times the thermostat" in caught.value.got
