@@ -45,7 +45,10 @@ def ions(ax, frames, profiles) -> None:
         ax.scatter(*place, s=size, color=colour(name, names), label=name, **look)
     for wall in (0, faces[-1] - faces[0]):
         ax.axvline(wall, color=BLACK, lw=3)
-    finish(ax, "1  ML-MD of molten NaCl between charged walls", "z (nm)", "x (nm)")
+    title = "1  ML-MD of molten NaCl between charged walls"
+    finish(ax, title, "z (nm)", "x (nm)", legend=False)
+    ax.set_xlim(-0.1, 3.75)
+    ax.legend(loc="center right", frameon=False)
 
 
 def works(ax, profiles) -> None:

@@ -19,7 +19,7 @@ KNOT_SPACING, FEWEST, MOST = 0.22, 6, 18
 #: Standard deviation of the second differences of ln D: a weak prior that only matters
 #: where ions hardly go. On the steep slope of a wall they forget where they were within
 #: a lag, and D alone would run off.
-ROUGHNESS = 0.35
+ROUGHNESS = 0.2
 #: Counts added to each cell, so that a resample without visits keeps finite rates.
 PSEUDO = 0.5
 #: Largest predicted decrease of the negative log likelihood that is called converged.

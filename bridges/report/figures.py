@@ -192,7 +192,7 @@ def resistance(solution: xr.Dataset, intervals: dict[str, dict]) -> Figure:
     ax.set_xticks(place, names)
     finish(ax, "Transport resistance, 95 % interval", "species",
            "R (10$^{-12}$ ohm m$^2$)", legend=False)  # fmt: skip
-    ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0))
+    ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), frameon=False)
     return figure
 
 

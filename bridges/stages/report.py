@@ -17,7 +17,7 @@ from ..report.style import to_svg
 #: Bulk self-diffusion of the ions at 1200 K, 1e-9 m2/s, and where it comes from.
 LITERATURE_D = {
     "Na": "13.0 (22Na tracer, experiment: Ejima et al. 1974)",
-    "Cl": "-",
+    "Cl": "no measurement known to us",
 }
 
 
