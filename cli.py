@@ -57,8 +57,11 @@ def check(config: ConfigFile) -> None:
     """Check a configuration and show the stages it asks for; run nothing."""
     from .bridges.interface_job import plan
     from .bridges.pipeline.config import load_config
+    from .bridges.pipeline.limits import check_memory
 
-    stages = plan(load_config(config))
+    checked = load_config(config)
+    check_memory(checked, str(config))
+    stages = plan(checked)
     for stage in stages:
         needs = ", ".join(stage.needs) or "-"
         typer.echo(f"{stage.name:<16} needs {needs}")

@@ -12,7 +12,11 @@ from .pipeline.stage import Stage
 _STAGES = "mesobridge.bridges.stages"
 
 #: Distributions whose versions enter the keys of the stages that use them.
-_MD, _ML, _FEM = ("openmm",), ("openmm", "torch"), ("fenics-dolfinx",)
+_BASE = ("numpy", "scipy")
+_MD, _ML = (*_BASE, "openmm", "ase"), (*_BASE, "openmm", "torch", "vesin")
+_FEM, _ANALYSIS, _BEADS = (*_BASE, "fenics-dolfinx"), (*_BASE, "MDAnalysis"), (
+    *_BASE, "openmm", "vesin", "MDAnalysis",
+)  # fmt: skip
 
 
 def plan(config: Config) -> list[Stage]:
@@ -162,17 +166,20 @@ def _coarse(c: Config) -> list[Stage]:
         "temperature": c.system.temperature,
         "block": c.profiles.block,
     }
-    run = {**_system(c), "length": c.coarse.run}
+    run = {**_system(c), "length": c.coarse.run, "block": c.profiles.block}
     return [
         _stage(
             "bulk_analysis", "analysis:bulk_analysis",
             {**analysis, "replicas": c.md.replicas, "block": c.profiles.block},
-            ("oracle_bulk", *bulks), cost=8, backends=("MDAnalysis",),
+            ("oracle_bulk", *bulks), cost=8, backends=_ANALYSIS,
         ),
-        _stage("force_matching", "coarse:force_matching", fit, bulks, cost=12),
+        _stage(
+            "force_matching", "coarse:force_matching", fit, bulks, cost=12,
+            backends=_BEADS,
+        ),
         _stage(
             "coarse_run", "coarse:coarse_run", run,
-            ("force_matching", "bulk_analysis", *bulks), cost=20, backends=_MD,
+            ("force_matching", *bulks), cost=20, backends=_BEADS,
         ),
     ]  # fmt: skip
 
@@ -194,7 +201,8 @@ def _interface(c: Config) -> list[Stage]:
     }
     return [
         _stage(
-            "profiles", "analysis:profiles", profiles, ("bulk_analysis", *slabs), cost=20
+            "profiles", "analysis:profiles", profiles, ("bulk_analysis", *slabs), cost=20,
+            backends=_BASE,
         ),
         _stage(
             "transport", "continuum:transport", transport, ("profiles",), cost=20,

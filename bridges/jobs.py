@@ -11,6 +11,7 @@ from ..core.artefact import replacing, write_json, write_text
 from ..core.errors import InputError
 from .interface_job import plan
 from .pipeline.config import Config, load_config
+from .pipeline.limits import check_memory
 from .pipeline.lock import run_lock
 from .pipeline.progress import Display
 from .pipeline.provenance import provenance
@@ -76,8 +77,14 @@ def run_job(
         run holds the folder.
     StageError
         When a stage failed; finished stages are kept.
+
+    Notes
+    -----
+    Worker processes import the calling script again: call this under
+    ``if __name__ == "__main__":``.
     """
     config = load_config(path)
+    check_memory(config, str(path))
     stages = select(plan(config), until)
     again = _descendants(stages, first) if first else frozenset()
     folder = Path(out) / config.run.name

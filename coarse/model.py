@@ -81,13 +81,22 @@ class CGModel:
         return out
 
     def pair_pmf(self, n: int = 160) -> xr.Dataset:
-        """``pair-pmf/1`` from the smallest visited distance to the cut-off."""
+        """``pair-pmf/1``: the force-matched effective pair potentials.
+
+        From the smallest distance of any pair to the cut-off; ``inner`` says for each
+        pair below which distance it is an extrapolation.
+        """
         r = np.linspace(float(self.inner.min()), self.spline.cutoff, n)
         replicates = range(len(self.coefficients))
         values = np.array([self.potential(r, k) for k in replicates])
         return dataset(
             "pair-pmf/1",
-            {"r": r * NM, "pair": list(self.pairs), "pmf": values * KJ_MOL},
+            {
+                "r": r * NM,
+                "pair": list(self.pairs),
+                "pmf": values * KJ_MOL,
+                "inner": self.inner * NM,
+            },
             {
                 "temperature": self.validity["temperature_K"],
                 "coulomb": "formal charges in vacuum, not included",

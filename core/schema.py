@@ -334,6 +334,13 @@ SCHEMAS: dict[str, Schema] = {
                     ("pair",), kind="str", doc="species joined by a hyphen: Na-Cl"
                 ),
                 "pmf": Var((_R, "pair", "r"), "J"),
+                "inner": Var(
+                    ("pair",),
+                    "m",
+                    optional=True,
+                    sign="positive",
+                    doc="below it pairs were hardly seen and pmf is an extrapolation",
+                ),
             },
             attrs=("temperature", "coulomb", "n_units"),
         ),

@@ -128,6 +128,23 @@ def test_the_script_of_the_readme(short_run):
     assert script.read_text().split('"""')[2].strip() in readme
 
 
+def test_a_script_runs_a_job_from_nothing(tmp_path):
+    """Worker processes import the script again; it must not start a job in them."""
+    script = tmp_path / "job.py"
+    script.write_text(
+        "from mesobridge.bridges.jobs import run_job\n"
+        "if __name__ == '__main__':\n"
+        f"    job = run_job({str(SHORT)!r}, 'out', until='sample_slab', quiet=True)\n"
+        "    print(sorted(job.artefacts))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "['sample_slab']"
+
+
 def kill_once(out, wait):
     process = start_short(out)
     time.sleep(wait)
@@ -165,7 +182,3 @@ def test_a_kill_at_any_moment(short_run, tmp_path, seed):
     reference = json.loads((short_run.folder / "summary.json").read_text())
     for key in ("bulk", "interface", "cg"):
         assert summary[key] == reference[key]
-
-
-def test_nothing_of_the_tests_is_left_in_the_tree():
-    assert not (ROOT / "runs" / "nacl_short").exists()

@@ -1,5 +1,6 @@
 """What is installed is what is in the tree; layers hold; examples in docstrings run."""
 
+import ast
 import doctest
 import importlib
 import os
@@ -58,7 +59,13 @@ def test_docstrings_run(name):
 def test_files_and_functions_stay_small():
     for part in PARTS:
         for path in (ROOT / part).rglob("*.py"):
-            assert len(path.read_text().splitlines()) <= 380, path
+            text = path.read_text()
+            assert len(text.splitlines()) <= 380, path
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.FunctionDef):
+                    body = node.body[1:] if ast.get_docstring(node) else node.body
+                    length = node.end_lineno - body[0].lineno + 1 if body else 0
+                    assert length <= 60, f"{path}: {node.name} has {length} lines"
 
 
 def test_the_command_line_starts_without_heavy_libraries():

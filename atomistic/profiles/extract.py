@@ -78,6 +78,13 @@ def extract_profiles(
     width = (geometry.right - geometry.left) / NM
     n = 2 * round(width * NM / settings.bin / 2)  # even: twice the cell fits as well
     lag = steps_of(settings.lag, frames[0], "the lag")
+    if lag < 2:
+        raise InputError(
+            "the lag is one saved frame",
+            wanted="at least two: D_par is a slope between half the lag and the lag",
+            got=f"{settings.lag:g} s",
+            mend="a longer lag, or frames that are saved more often",
+        )
     weights = bootstrap_weights(count_units(tracks), settings.replicates, settings.seed)
     counts = count_cells(tracks, kind, len(names), width, n)
     faces = np.linspace(geometry.left, geometry.right, n + 1)
@@ -207,7 +214,7 @@ def _parallel(tracks, kind, names, counts, weights, width, lag) -> np.ndarray:
         low, high = h * cells[0], width - h * cells[1]
         edges.append(_windows(low, high, n_windows, width))
     found = follow_windows(tracks, kind, edges, lag)
-    half = max(lag // 2, 1)
+    half = lag // 2
     time = 4 * (lag - half) * tracks[0].spacing
     number = np.einsum("ru,usw->rsw", weights, found.stayed)
     growth = np.einsum("ru,usw->rsw", weights, found.long - found.short)

@@ -69,10 +69,10 @@ class ProfileSettings:
     seed: int = 0
 
     def __post_init__(self):
-        if not 0 < self.lag <= self.block or not self.bin > 0:
+        if not 0 < 2 * self.lag <= self.block * (1 + 1e-9) or not self.bin > 0:
             raise InputError(
                 "settings of the profiles",
-                wanted="bin > 0 and 0 < lag <= block",
+                wanted="bin > 0 and 0 < lag <= block / 2",
                 got=f"bin {self.bin:g} m, lag {self.lag:g} s, block {self.block:g} s",
             )
         if self.replicates < 50:
@@ -111,6 +111,12 @@ def steps_of(duration: float, frames: xr.Dataset, what: str) -> int:
             got=f"{duration:g} s",
         )
     return steps
+
+
+def frames_per(duration: float, frames: xr.Dataset) -> int:
+    """Nearest number of saved frames in a duration, at least one."""
+    times = frames["time"].values
+    return max(1, round(duration / float(np.diff(times).mean())))
 
 
 def charge_numbers(geometry: Geometry, species: list[str]) -> np.ndarray:

@@ -182,7 +182,7 @@ def follow_windows(
     shape = (offsets[-1], len(edges), len(edges[0]))
     stayed, short, long = (np.zeros(shape) for _ in range(3))
     place = np.zeros(shape)
-    half = max(lag // 2, 1)
+    half = lag // 2
     for track, offset in zip(tracks, offsets, strict=False):
         after = [
             ((track.xy[k:][: len(track.xy) - lag] - track.xy[:-lag]) ** 2).sum(-1)

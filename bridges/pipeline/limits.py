@@ -26,20 +26,30 @@ def check_limits(config: Config, source: str) -> None:
     ConfigError
         Names the keys.
     """
-    _check_memory(config, source)
     _check_lengths(config, source)
     _check_times(config, source)
 
 
 def available_memory() -> float:
     """Bytes that this machine can give."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:  # not Linux: nobody knows
+        return math.inf
+    for line in lines:
         if line.startswith("MemAvailable:"):
             return float(line.split()[1]) * 1024
     return math.inf
 
 
-def _check_memory(c: Config, source: str) -> None:
+def check_memory(c: Config, source: str) -> None:
+    """Refuse a run that needs more memory than this machine can give now.
+
+    Raises
+    ------
+    ConfigError
+        Names what it would need.
+    """
     md = c.md
     frames = max(md.slab, md.bulk) / md.save
     trajectory = frames * c.system.ions * 3 * 16
@@ -98,6 +108,13 @@ def _check_times(c: Config, source: str) -> None:
                 source, f"{key_whole} is no multiple of {key}",
                 f"a multiple of {part:g} s", f"{whole:g} s", "choose times that fit",
             )  # fmt: skip
+    lag, block = c.profiles.lag, c.profiles.block
+    if lag < 2 * md.save * (1 - 1e-9) or 2 * lag > block * (1 + 1e-9):
+        raise _refuse(
+            source, "profiles.lag does not fit between md.save and profiles.block",
+            f"between {2 * md.save:g} s (two saved frames) and {block / 2:g} s (half a "
+            "block)", f"{lag:g} s", "another lag, or frames that are saved more often",
+        )  # fmt: skip
     for key, length in (("md.slab", md.slab), ("md.bulk", md.bulk)):
         if length < 2 * c.profiles.block * (1 - 1e-9):
             raise _refuse(

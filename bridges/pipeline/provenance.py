@@ -48,9 +48,11 @@ def _revision() -> dict:
         return done.stdout.strip()
 
     try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
+            return {"commit": "unknown", "dirty": None}  # somebody else's repository
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "-s"))}
     except (OSError, subprocess.SubprocessError):
-        return {"commit": "unknown", "dirty": False}
+        return {"commit": "unknown", "dirty": None}
 
 
 def tree_memory() -> float:

@@ -27,7 +27,7 @@ from .progress import Display
 from .provenance import provenance, tree_memory
 from .stage import Stage
 from .store import Store, stage_key
-from .worker import run_stage, start
+from .worker import ONE_THREAD, run_stage, start
 
 POLL = 0.5  # s
 
@@ -87,6 +87,14 @@ def _urgency(stages: list[Stage]) -> dict[str, float]:
     return urgency
 
 
+def _restore(environment: dict[str, str | None]) -> None:
+    for name, value in environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
 class Runner:
     """Runs a plan in a folder.
 
@@ -120,6 +128,7 @@ class Runner:
         self._urgency = _urgency(self.stages)
         self._idle: list[Executor] = self._executors(workers)
         self._provenance = provenance()
+        self._others = set(multiprocessing.active_children())
         self._peak = 0.0
 
     def _executors(self, workers: int) -> list[Executor]:
@@ -145,6 +154,8 @@ class Runner:
         begin = time.perf_counter()
         self.store.sweep()
         executors = list(self._idle)
+        environment = {name: os.environ.get(name) for name in ONE_THREAD}
+        os.environ.update(ONE_THREAD)
         try:
             while len(self.metas) < len(self.stages):
                 self._start_ready()
@@ -154,6 +165,7 @@ class Runner:
             self._kill()
             raise
         finally:
+            _restore(environment)
             for executor in executors:
                 # Workers are idle or dead by now: waiting frees their semaphores.
                 executor.shutdown(wait=True, cancel_futures=True)
@@ -256,6 +268,6 @@ class Runner:
 
     def _kill(self) -> None:
         """Stop running workers now: what they stored so far is taken up next time."""
-        for child in multiprocessing.active_children():
+        for child in set(multiprocessing.active_children()) - self._others:
             with contextlib.suppress(OSError):
                 child.kill()

@@ -51,7 +51,7 @@ def stage_key(stage: Stage, inputs: dict[str, str]) -> str:
         "version": stage.version,
         "settings": dict(stage.settings),
         "inputs": inputs,
-        "backends": {name: version_of(name) for name in stage.backends},
+        "backends": {name: version_of(name) for name in ("mesobridge", *stage.backends)},
     }
     return hashlib.sha256(canonical(parts).encode()).hexdigest()[:32]
 
@@ -73,6 +73,8 @@ class Store:
 
     def sweep(self) -> None:
         """Remove what killed writers left half-written (not what can be taken up)."""
+        for orphan in self.artefacts.parent.glob(".*.tmp"):
+            orphan.unlink(missing_ok=True)
         for folder in (self.artefacts, self.work):
             if folder.is_dir():
                 sweep(folder)
@@ -81,6 +83,8 @@ class Store:
 
     def find(self, key: str, *, repair: bool = True) -> dict | None:
         """``meta.json`` of an intact artefact, else ``None``; `repair` removes damage."""
+        if repair and (self.work / key).is_dir() and (self.path(key) / META).is_file():
+            shutil.rmtree(self.work / key)  # killed between the artefact and its clearing
         if key in self._verified:
             return self._verified[key]
         folder = self.path(key)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .stage import Context, Stage
 
-#: Set before numpy, torch and OpenMM are imported: stages run side by side.
+#: In the environment of workers before they import anything: stages run side by side.
 ONE_THREAD = {
     name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 } | {"OPENMM_CPU_THREADS": "1"}
@@ -21,8 +21,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def start(parent: int) -> None:
-    """Initialise a worker: one thread, no own Ctrl-C, no life after the parent."""
-    os.environ.update(ONE_THREAD)
+    """Initialise a worker: no own Ctrl-C, no life after the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -35,7 +34,10 @@ def run_stage(
 ) -> dict:
     """Run one stage; its results with wall and CPU time (s)."""
     wall, cpu = time.perf_counter(), _cpu()
-    results = stage.load()(inputs, dict(stage.settings), out, Context(scratch, report))
+    function = stage.load()
+    if "torch" in sys.modules:  # also where the caller imported it with more threads
+        sys.modules["torch"].set_num_threads(1)
+    results = function(inputs, dict(stage.settings), out, Context(scratch, report))
     return {
         "results": results,
         "wall_s": time.perf_counter() - wall,

@@ -132,8 +132,9 @@ def pair_potentials(pmf: xr.Dataset) -> Figure:
     r, thermal = pmf["r"].values / NM, thermal_energy(pmf.attrs["temperature"])
     looks = (BLUE, GREEN, ORANGE)
     for i, pair in enumerate(pmf["pair"].values):
-        w = pmf["pmf"].values[:, i] / thermal
-        band(ax, r, w[0], *limits(w, pmf), looks[i % 3], str(pair))
+        seen = pmf["r"].values >= pmf["inner"].values[i]
+        w = pmf["pmf"].values[:, i][:, seen] / thermal
+        band(ax, r[seen], w[0], *limits(w, pmf), looks[i % 3], str(pair))
     deepest = float(pmf["pmf"].values[0].min() / thermal)
     ax.set_ylim(1.3 * min(deepest, -1.0), 12)
     finish(ax, "Bead pair potential beside Coulomb", "r (nm)", "w$_{SR}$ / kT")

@@ -13,7 +13,7 @@ from ...atomistic.profiles import (
     extract_profiles,
     stationarity,
 )
-from ...atomistic.profiles.settings import steps_of
+from ...atomistic.profiles.settings import frames_per, steps_of
 from ...atomistic.systems import CHARGES
 from ...core.artefact import read_dataset, replacing, write_dataset, write_json
 from ...core.stats import estimate
@@ -23,6 +23,8 @@ from .common import make_cell
 
 #: Time between frames that count for radial distribution functions (s).
 RDF_EVERY = 0.2e-12
+#: Bulk and slab are independent: their bootstraps must not share a table of weights.
+BULK_SEED = 1_000_003
 
 
 def bulk_analysis(inputs: dict[str, Path], settings: dict, out: Path, context) -> dict:
@@ -42,11 +44,14 @@ def bulk_analysis(inputs: dict[str, Path], settings: dict, out: Path, context) -
     for index, (source, sets) in enumerate(frames.items()):
         context.progress(index, len(frames), source)
         block = steps_of(s["block"], sets[0], "a block")
-        stride = max(1, steps_of(RDF_EVERY, sets[0], "the RDF interval"))
+        stride = frames_per(RDF_EVERY, sets[0])
         reach = 0.5 * float(sets[0]["box"].values[0, 0, 0])
         curves[source] = rdf(sets, reach=reach, block=block, stride=stride)
         diffusion[source] = bulk_diffusion(
-            sets, block=s["block"], replicates=s["replicates"], seed=s["seed"]
+            sets,
+            block=s["block"],
+            replicates=s["replicates"],
+            seed=s["seed"] + BULK_SEED,
         )
     write_json(out / "rdf.json", {k: v.as_json() for k, v in curves.items()})
     found = diffusion["ML-MD"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...atomistic.profiles.settings import steps_of
+from ...atomistic.profiles.settings import frames_per, steps_of
 from ...atomistic.systems import CHARGES
 from ...coarse import (
     CGModel,
@@ -48,7 +48,7 @@ def force_matching(inputs: dict[str, Path], settings: dict, out: Path, context) 
         charges,
         PairSpline(s["cutoff"] / NM, s["spacing"] / NM),
         block=steps_of(s["block"], frames[0], "a block"),
-        stride=max(1, steps_of(MATCH_EVERY, frames[0], "the matching interval")),
+        stride=frames_per(MATCH_EVERY, frames[0]),
         progress=context.progress,
     )
     coefficients, inner = fit(equations, s["replicates"], s["seed"])
@@ -86,7 +86,7 @@ def coarse_run(inputs: dict[str, Path], settings: dict, out: Path, context) -> d
     box = last["box"].values / NM
     system = make_system(model, beads, masses, box)
     stride = round(s["save"] / s["timestep"])
-    settle = round(s["segment"] / s["save"]) * stride
+    settle = round(s["equilibrate"] / s["save"]) * stride
     md = MDSettings(s["temperature"], s["timestep"], 1e12, s["seed"])
     n_steps = settle + round(s["length"] / s["save"]) * stride
     run = run_segments(
@@ -102,11 +102,12 @@ def coarse_run(inputs: dict[str, Path], settings: dict, out: Path, context) -> d
         progress=context.progress,
     )
     kept = run.frames.isel(frame=slice(settle // stride, None))
-    block = kept.sizes["frame"] // 4
     reach = 0.5 * float(box[0, 0]) * NM
+    quarter, block = kept.sizes["frame"] // 4, steps_of(s["block"], kept, "a block")
+    stride = frames_per(MATCH_EVERY, kept)
     curves = {
-        "beads": rdf([kept], reach=reach, block=block, stride=2),
-        "ML-MD": rdf(reference, reach=reach, block=block, stride=2),
+        "beads": rdf([kept], reach=reach, block=min(block, quarter), stride=stride),
+        "ML-MD": rdf(reference, reach=reach, block=block, stride=stride),
     }
     write_json(out / "rdf.json", {k: v.as_json() for k, v in curves.items()})
     cg = {

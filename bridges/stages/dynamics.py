@@ -23,7 +23,9 @@ def oracle_bulk(inputs: dict[str, Path], settings: dict, out: Path, context) -> 
     total = s["replicas"] * (s["equilibrate"] + s["length"])
     chain = Chain(context, s, cell, forces, "oracle, bulk", total)
     for replica in range(s["replicas"]):
-        _produce(chain, inputs, s, replica, out / f"bulk_{replica}.nc")
+        # Noise of its own: the two are compared as independent.
+        _produce(chain, {**s, "seed": s["seed"] + 50}, inputs, replica,
+                 out / f"bulk_{replica}.nc")  # fmt: skip
     return {}
 
 
@@ -33,11 +35,11 @@ def bulk(inputs: dict[str, Path], settings: dict, out: Path, context) -> dict:
     cell = make_cell("bulk", s)
     forces = [to_openmm(inputs["train"] / POTENTIAL, cell.species)]
     chain = Chain(context, s, cell, forces, "ML-MD, bulk", s["equilibrate"] + s["length"])
-    _produce(chain, inputs, s, s["replica"], out / "bulk.nc")
+    _produce(chain, s, inputs, s["replica"], out / "bulk.nc")
     return {}
 
 
-def _produce(chain: Chain, inputs: dict[str, Path], s: dict, replica: int, path: Path):
+def _produce(chain: Chain, s: dict, inputs: dict[str, Path], replica: int, path: Path):
     """Equilibrate from a molten frame of the sampling and record."""
     role = ROLES[replica % len(ROLES)]
     molten = read_dataset(inputs["sample_bulk"] / f"{role}.nc", "frames/1")

@@ -36,14 +36,20 @@ def sample(inputs: dict[str, Path], settings: dict, out: Path, context) -> dict:
     forces = [short_range_force(cell.species, s["oracle_cutoff"] / NM)]
     chain = Chain(context, s, cell, forces, f"{s['oracle']} {s['kind']}", time)
     sizes = {}
-    for index, role in enumerate(ROLES):
+    for role in ROLES:
         melting = role == "train"  # judged at the given temperatures only
-        frames = _frames(chain, cell, s, counts[role], s["seed"] + index, melting)
+        seed = role_seed(s["seed"], s["kind"], role)
+        frames = _frames(chain, cell, s, counts[role], seed, melting)
         labels, left = _label(frames, s, f"{role}", context)
         write_dataset(labels, out / f"{role}.nc", "frames/1")
         write_dataset(left, out / f"{role}_residual.nc", "frames/1")
         sizes[role] = labels.sizes["frame"]
     return {"frames": sizes}
+
+
+def role_seed(seed: int, kind: str, role: str) -> int:
+    """A seed of its own for each kind of cell and role: nothing shares its noise."""
+    return seed + 10_000 * (1 + ("bulk", "slab").index(kind)) + 1000 * ROLES.index(role)
 
 
 def _frames(
@@ -55,14 +61,19 @@ def _frames(
     state = melt.final
     # ML-MD will melt lattices as well: the potential must have seen it.
     sets = [begin.frames] if melting else []
-    for temperature in hot_to_cold:
-        state = chain.go(state, SETTLE, temperature, seed + 10).final
-        run = chain.go(state, n * s["spacing"], temperature, seed + 20, save=s["spacing"])
+    for leg, temperature in enumerate(hot_to_cold):
+        noise = seed + 10 * (leg + 1)
+        state = chain.go(state, SETTLE, temperature, noise).final
+        length = n * s["spacing"]
+        run = chain.go(state, length, temperature, noise + 1, save=s["spacing"])
         state = run.final
         sets.append(run.frames)
+    temperatures = np.concatenate(
+        [np.full(ds.sizes["frame"], ds.attrs["temperature"]) for ds in sets]
+    )
     joined = xr.concat(sets, "frame", data_vars="minimal", combine_attrs="drop_conflicts")
     joined.attrs["pbc"] = "TTT" if cell.walls is None else "TTF"
-    joined["time"].values[:] = np.arange(joined.sizes["frame"]) * s["spacing"]
+    joined.attrs["frame_temperature"] = temperatures
     return joined
 
 

@@ -8,17 +8,21 @@ from mesobridge.bridges.transport import solve_transport
 from mesobridge.core.artefact import read_dataset
 from mesobridge.core.stats import estimate
 
-parser = argparse.ArgumentParser()
-parser.add_argument("config")
-parser.add_argument("--out", default="runs")
-arguments = parser.parse_args()
 
-job = run_job(arguments.config, arguments.out)  # what is there is not run again
-path = job.artefacts["profiles"] / "profiles.nc"
-profiles = read_dataset(path, "interface-profiles/1")
-for side in ("left", "right"):  # the cathode, and the anode for comparison
-    coefficients = coefficients_from_profiles(profiles, side=side)
-    solution = solve_transport(coefficients, profiles)
-    for index, name in enumerate(solution["species"].values):
-        found = estimate(solution["resistance"].values[:, index], profiles.n_units)
-        print(side, name, found["value"], found["ci95"], "ohm m2")
+def main(config, out):
+    job = run_job(config, out)  # what is there is not run again
+    path = job.artefacts["profiles"] / "profiles.nc"
+    profiles = read_dataset(path, "interface-profiles/1")
+    for side in ("left", "right"):  # the cathode, and the anode for comparison
+        coefficients = coefficients_from_profiles(profiles, side=side)
+        solution = solve_transport(coefficients, profiles)
+        for index, name in enumerate(solution["species"].values):
+            found = estimate(solution["resistance"].values[:, index], profiles.n_units)
+            print(side, name, found["value"], found["ci95"], "ohm m2")
+
+
+if __name__ == "__main__":  # worker processes import this file again
+    parser = argparse.ArgumentParser()
+    parser.add_argument("config")
+    parser.add_argument("--out", default="runs")
+    main(**vars(parser.parse_args()))

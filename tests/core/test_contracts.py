@@ -1,6 +1,5 @@
 """Hand-overs are refused when they break their contract; files are whole or absent."""
 
-import json
 import pickle
 
 import h5py
@@ -253,10 +252,3 @@ def test_quantities_that_are_none(text):
 def test_units_on_disk_are_spelt_for_udunits_readers():
     assert "C" not in {part for unit in UNITS for part in unit.split()}
     assert thermal_energy(1200.0) == pytest.approx(1.6567788e-20)
-
-
-def test_every_schema_unit_is_listed():
-    text = json.dumps({n: [v.unit for v in s.variables.values()] for n, s in
-                       SCHEMAS.items()})  # fmt: skip
-    assert "kT" not in text
-    assert "nm" not in text

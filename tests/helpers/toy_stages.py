@@ -60,13 +60,6 @@ def counts(inputs, settings, out, context):
     return {}
 
 
-def patient(inputs, settings, out, context):
-    for k in range(200):
-        context.progress(k + 1, 200, "waiting")
-        time.sleep(0.1)
-    return {}
-
-
 def stage(name, function, needs=(), **settings):
     return Stage(name, f"toy_stages:{function}", 1, settings, tuple(needs))
 
