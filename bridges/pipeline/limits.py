@@ -13,6 +13,41 @@ from .config import Config
 BYTES_PER_ION = 400_000
 PAIR_MASS = 58.44 * DALTON
 
+#: What a melt of ions and its simulation can be, generously; beyond it stages would fail
+#: or fill the memory. SI.
+RANGES = {
+    "system.ions": (32, 1e12, ""),
+    "system.temperature": (300, 1e4, "K"),
+    "system.density": (200, 5000, "kg/m3"),
+    "slab.width": (0.8e-9, 1e-7, "m"),
+    "slab.surface_charge": (-1.0, 1.0, "C/m2"),
+    "slab.wall_epsilon": (1e-23, 1e-18, "J"),
+    "slab.wall_sigma": (0.05e-9, 1e-9, "m"),
+    "oracle.cutoff": (0.4e-9, 3e-9, "m"),
+    "sampling.frames": (4, 100_000, ""),
+    "sampling.held_out": (4, 100_000, ""),
+    "sampling.spacing": (1e-15, 1e-10, "s"),
+    "potential.cutoff": (0.3e-9, 1.2e-9, "m"),
+    "potential.steps": (10, 10_000_000, ""),
+    "potential.batch": (1, 1000, ""),
+    "potential.learning_rate": (1e-7, 0.1, ""),
+    "md.timestep": (1e-16, 10e-15, "s"),
+    "md.friction": (1e8, 1e14, "1/s"),
+    "md.melt": (0.6e-12, 1e-6, "s"),
+    "md.melt_temperature": (300, 1e4, "K"),
+    "md.equilibrate": (1e-14, 1e-6, "s"),
+    "md.slab": (1e-13, 1e-6, "s"),
+    "md.bulk": (1e-13, 1e-6, "s"),
+    "md.save": (1e-15, 1e-10, "s"),
+    "md.segment": (1e-14, 1e-8, "s"),
+    "md.nve": (1e-13, 1e-8, "s"),
+    "profiles.bin": (0.005e-9, 0.1e-9, "m"),
+    "coarse.cutoff": (0.4e-9, 3e-9, "m"),
+    "coarse.spacing": (0.005e-9, 0.1e-9, "m"),
+    "coarse.run": (1e-13, 1e-6, "s"),
+    "transport.bulk_width": (0.02e-9, 1e-7, "m"),
+}
+
 
 def _refuse(source: str, key: str, wanted: str, got: str, mend: str) -> ConfigError:
     return ConfigError(f"{source}: {key}", wanted=wanted, got=got, mend=mend)
@@ -26,6 +61,7 @@ def check_limits(config: Config, source: str) -> None:
     ConfigError
         Names the keys.
     """
+    _check_ranges(config, source)
     _check_lengths(config, source)
     _check_times(config, source)
 
@@ -63,6 +99,29 @@ def check_memory(c: Config, source: str) -> None:
         )  # fmt: skip
 
 
+def _check_ranges(c: Config, source: str) -> None:
+    values = {key: _value(c, key) for key in RANGES}
+    for key, value in values.items():
+        low, high, unit = RANGES[key]
+        if not low <= value <= high * (1 + 1e-9):
+            raise _refuse(
+                source, f"{key} is out of range", f"{low:g} to {high:g} {unit}".strip(),
+                f"{value:g} {unit}".strip(), "a value that a molten salt can have",
+            )  # fmt: skip
+    low, high, _ = RANGES["system.temperature"]
+    for value in c.sampling.temperatures:
+        if not low <= value <= high:
+            raise _refuse(
+                source, "sampling.temperatures is out of range", f"{low:g} to {high:g} K",
+                f"{value:g} K", "temperatures at which the salt is molten",
+            )  # fmt: skip
+
+
+def _value(c: Config, key: str) -> float:
+    section, name = key.split(".")
+    return float(getattr(getattr(c, section), name))
+
+
 def _check_lengths(c: Config, source: str) -> None:
     edge = (c.system.ions / 2 * PAIR_MASS / c.system.density) ** (1 / 3)
     smallest = min(edge, c.slab.width)
@@ -79,6 +138,11 @@ def _check_lengths(c: Config, source: str) -> None:
                 f"{cutoff / 1e-9:.3f} nm", "a shorter cut-off, more ions or a wider slab",
             )  # fmt: skip
     thickness = c.system.ions / 2 * PAIR_MASS / c.system.density / c.slab.width**2
+    if thickness < 1e-9:
+        raise _refuse(
+            source, "slab.width leaves too thin a slab", "at least 1 nm of melt",
+            f"{thickness / 1e-9:.3g} nm", "a narrower slab or more ions",
+        )  # fmt: skip
     if 2 * c.transport.bulk_width >= thickness:
         raise _refuse(
             source, "transport.bulk_width fills the slab",
@@ -115,6 +179,18 @@ def _check_times(c: Config, source: str) -> None:
             f"between {2 * md.save:g} s (two saved frames) and {block / 2:g} s (half a "
             "block)", f"{lag:g} s", "another lag, or frames that are saved more often",
         )  # fmt: skip
+    n_frames = len(c.sampling.temperatures) * 2
+    if min(c.sampling.frames, c.sampling.held_out) < n_frames:
+        raise _refuse(
+            source, "sampling.frames or sampling.held_out is too small",
+            f"at least {n_frames}: one per temperature, bulk and slab",
+            f"{c.sampling.frames} and {c.sampling.held_out}", "more frames",
+        )  # fmt: skip
+    if c.coarse.run < 8 * md.save * (1 - 1e-9):
+        raise _refuse(
+            source, "coarse.run is too short for errors", f"at least {8 * md.save:g} s",
+            f"{c.coarse.run:g} s", "a longer run",
+        )  # fmt: skip
     for key, length in (("md.slab", md.slab), ("md.bulk", md.bulk)):
         if length < 2 * c.profiles.block * (1 - 1e-9):
             raise _refuse(
@@ -122,6 +198,3 @@ def _check_times(c: Config, source: str) -> None:
                 f"at least two blocks of profiles.block, {2 * c.profiles.block:g} s",
                 f"{length:g} s", "a longer run or shorter blocks",
             )  # fmt: skip
-    if md.timestep > 10e-15:
-        raise _refuse(source, "md.timestep is too long for ions", "at most 10 fs",
-                      f"{md.timestep / 1e-15:g} fs", "5 fs is well tested")  # fmt: skip
