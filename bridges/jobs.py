@@ -89,11 +89,12 @@ def run_job(
     again = _descendants(stages, first) if first else frozenset()
     folder = Path(out) / config.run.name
     with run_lock(folder):
-        write_text(folder / "config.toml", Path(path).read_text(encoding="utf-8"))
-        write_json(folder / "provenance.json", provenance())
         with Display(folder / "run.jsonl", quiet=quiet) as display:
             number = config.run.workers if workers is None else workers
             outcome = Runner(stages, folder, number, display, again).run()
+        # Last: what lies in the folder belongs to one finished run.
+        write_text(folder / "config.toml", Path(path).read_text(encoding="utf-8"))
+        write_json(folder / "provenance.json", provenance())
         return _finish(folder, outcome)
 
 

@@ -9,6 +9,7 @@ platform). Both scales that move particles use this file; it knows no physics.
 from __future__ import annotations
 
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,9 +167,8 @@ def run_segments(
     while done < n_steps:
         steps = min(segment_steps, n_steps - done)
         path = scratch / f"segment-{len(parts):05d}.npz" if scratch else None
-        if path is not None and path.is_file():
-            part = dict(np.load(path, allow_pickle=False))
-        else:
+        part = _stored(path)
+        if part is None:
             part = _segment(system, state, settings, len(parts), steps, stride)
             if path is not None:
                 _store(path, part)
@@ -186,6 +186,17 @@ def run_segments(
         total_energy=np.concatenate([p["total"] for p in parts]) * KJ_MOL,
         wall_s=float(sum(p["wall"] for p in parts)),
     )
+
+
+def _stored(path: Path | None) -> dict[str, np.ndarray] | None:
+    """A segment that is there and whole; a damaged one is run again."""
+    if path is None or not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            return dict(data)
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        return None
 
 
 def _store(path: Path, part: dict[str, np.ndarray]) -> None:

@@ -7,6 +7,7 @@ Every constant below is the SI value of one such unit: ``x_nm * NM`` is in metre
 from __future__ import annotations
 
 import functools
+import re
 
 from .errors import UnitError
 
@@ -48,6 +49,14 @@ UNITS = frozenset(
         "m-2 s-1",
     }
 )
+
+
+_FACTOR = r"[A-Za-zµΩ]+(\s*(\*\*|\^)\s*-?\d)?"
+#: pint would take "1 200 K" for 200 K, "1,3 nm" for 13 nm, and evaluate 10**10**10.
+_QUANTITY = re.compile(
+    r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*/?\s*"
+    + _FACTOR + r"(\s*[*/ ]\s*" + _FACTOR + r")*"
+)  # fmt: skip
 
 
 @functools.lru_cache(maxsize=1)
@@ -92,6 +101,13 @@ def quantity(text: str, unit: str) -> float:
             "a quantity without a unit",
             wanted="text with a unit",
             got=repr(text),
+            mend=mend,
+        )
+    if not _QUANTITY.fullmatch(text.strip()):
+        raise UnitError(
+            "a quantity that cannot be read",
+            wanted=f"one plain number, then a unit ({unit})",
+            got=repr(text)[:100],
             mend=mend,
         )
     try:

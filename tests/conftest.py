@@ -9,7 +9,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import pytest  # noqa: E402
-from short_job import Finished, start_short
+from short_job import Finished, start_short  # noqa: E402
 
 
 @pytest.fixture(scope="session")

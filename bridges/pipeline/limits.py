@@ -20,7 +20,7 @@ RANGES = {
     "system.temperature": (300, 1e4, "K"),
     "system.density": (200, 5000, "kg/m3"),
     "slab.width": (0.8e-9, 1e-7, "m"),
-    "slab.surface_charge": (-1.0, 1.0, "C/m2"),
+    "slab.surface_charge": (-0.5, 0.5, "C/m2"),
     "slab.wall_epsilon": (1e-23, 1e-18, "J"),
     "slab.wall_sigma": (0.05e-9, 1e-9, "m"),
     "oracle.cutoff": (0.4e-9, 3e-9, "m"),
@@ -148,6 +148,12 @@ def _check_lengths(c: Config, source: str) -> None:
             source, "transport.bulk_width fills the slab",
             f"less than half of the slab, {thickness / 2e-9:.3f} nm",
             f"{c.transport.bulk_width / 1e-9:.3f} nm", "a narrower bulk or more ions",
+        )  # fmt: skip
+    if c.transport.bulk_width < 2 * c.profiles.bin * (1 - 1e-9):
+        raise _refuse(
+            source, "transport.bulk_width holds no cells",
+            f"at least two of profiles.bin, {2 * c.profiles.bin / 1e-9:.3f} nm",
+            f"{c.transport.bulk_width / 1e-9:.3f} nm", "a wider bulk or narrower bins",
         )  # fmt: skip
     if c.profiles.bin > thickness / 20:
         raise _refuse(

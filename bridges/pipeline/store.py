@@ -93,7 +93,9 @@ class Store:
         try:
             meta = read_json(folder / META)
             intact = meta["key"] == key and _intact(folder, meta["files"])
-        except (InputError, KeyError, TypeError):
+            told = content_hash(meta["files"], meta["results"])
+            intact = intact and told == meta["content"] and meta["wall_s"] >= 0
+        except (InputError, KeyError, TypeError, AttributeError, ValueError):
             intact = False
         if not intact:
             if repair:

@@ -14,6 +14,7 @@ def main(config, out):
     path = job.artefacts["profiles"] / "profiles.nc"
     profiles = read_dataset(path, "interface-profiles/1")
     for side in ("left", "right"):  # the cathode, and the anode for comparison
+        # Default taper: the last quarter of the way; the job takes transport.bulk_width.
         coefficients = coefficients_from_profiles(profiles, side=side)
         solution = solve_transport(coefficients, profiles)
         for index, name in enumerate(solution["species"].values):

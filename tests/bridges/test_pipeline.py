@@ -57,7 +57,9 @@ def test_an_equal_result_stops_the_rerun(tmp_path):
     assert run(diamond(log), folder, again=frozenset({"number"})).ran == {"number"}
 
 
-@pytest.mark.parametrize("damage", ["truncate", "flip", "no meta", "bad meta", "link"])
+@pytest.mark.parametrize(
+    "damage", ["truncate", "flip", "no meta", "bad meta", "link", "lies", "empty"]
+)
 def test_a_damaged_artefact_is_made_again(tmp_path, damage):
     log, folder = tmp_path / "log", tmp_path / "run"
     outcome = run(diamond(log), folder)
@@ -69,6 +71,13 @@ def test_a_damaged_artefact_is_made_again(tmp_path, damage):
         path.write_text("7")
     elif damage == "no meta":
         (artefact / META).unlink()
+    elif damage in ("lies", "empty"):
+        meta = json.loads((artefact / META).read_text())
+        if damage == "lies":
+            meta["results"]["summary"]["double"] = 999
+        else:
+            meta["files"] = {}
+        (artefact / META).write_text(json.dumps(meta))
     elif damage == "bad meta":
         (artefact / META).write_text("{")
     else:

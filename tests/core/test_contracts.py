@@ -242,7 +242,22 @@ def test_quantities(text, unit, value):
     assert quantity(text, unit) == pytest.approx(value, rel=1e-8)
 
 
-@pytest.mark.parametrize("text", ["10", "10 s", "ten nm", "", 10, "nan nm", "1e999 nm"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "10",
+        "10 s",
+        "ten nm",
+        "",
+        10,
+        "nan nm",
+        "1e999 nm",
+        "1 2 nm",
+        "1,3 nm",
+        "nm",
+        "10**10**10 nm",
+    ],
+)
 def test_quantities_that_are_none(text):
     with pytest.raises(UnitError) as caught:
         quantity(text, "m")

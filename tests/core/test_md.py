@@ -118,3 +118,12 @@ def test_an_explosion_is_refused_even_with_finite_numbers():
     with pytest.raises(StageError, match="unstable") as caught:
         run(system, 8, MDSettings(300, 1e-15, 1e11, 1), start=start)
     assert "times the thermostat" in caught.value.got
+
+
+def test_a_damaged_segment_is_run_again(tmp_path):
+    settings = MDSettings(300, 1e-15, 1e12, 5)
+    one = run(harmonic(), 30, settings, scratch=tmp_path)
+    path = sorted(tmp_path.glob("segment-*.npz"))[1]
+    path.write_bytes(path.read_bytes()[:100])
+    again = run(harmonic(), 30, settings, scratch=tmp_path)
+    assert one.frames.identical(again.frames)
