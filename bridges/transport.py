@@ -15,6 +15,8 @@ import numpy as np
 import xarray as xr
 from scipy.interpolate import PchipInterpolator
 
+from ..continuum.borders import SurfaceCharge
+from ..continuum.domain import interval
 from ..continuum.medium import Conditions, Medium, Scales
 from ..continuum.mesh import with_points
 from ..continuum.model import NernstPlanckPoisson
@@ -98,7 +100,9 @@ class Interface:
                 wanted=f"from 0 to the bulk plane at {self.end:.4g} nm",
                 got=f"{self.grid[0]:.4g} to {self.grid[-1]:.4g} nm",
             )
-        self.model = NernstPlanckPoisson(self._vertices(density), self.z)
+        wall = SurfaceCharge("wall")
+        domain = interval(self._vertices(density), names=("wall", "bulk"))
+        self.model = NernstPlanckPoisson(domain, self.z, borders=[wall])
 
     def _vertices(self, density: np.ndarray) -> np.ndarray:
         eps = float(self.coefficients["relative_permittivity"].values.min())
@@ -124,9 +128,10 @@ class Interface:
 
     def equilibrium(self, replicate: int, start: Solution | None = None) -> Solution:
         """State without flux, psi = 0 everywhere: what the MD sampled."""
-        bulk = {(i, self.end): 0.0 for i in range(len(self.z))}
+        bulk = {(i, "bulk"): 0.0 for i in range(len(self.z))}
         charge = self.coefficients.attrs["surface_charge"] / self.scales.surface_charge
-        conditions = Conditions(bulk, {self.end: 0.0}, (charge, 0.0))
+        wall = SurfaceCharge("wall", charge)
+        conditions = Conditions(bulk, {"bulk": 0.0}, borders=(wall,))
         return solve_steady(self.model, self.medium(replicate), conditions, start=start)
 
     def resistance(

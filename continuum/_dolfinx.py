@@ -7,6 +7,7 @@ that never changed; here is what did.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import warnings
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from ..core.errors import InputError
 
 try:
     import dolfinx.fem
+    import dolfinx.io
     import dolfinx.mesh
     import ufl
     from mpi4py import MPI
@@ -37,20 +39,32 @@ except ImportError as exc:
     ) from exc
 
 __all__ = [
+    "MPI",
     "PETSc",
     "assemble_matrix",
+    "assemble_scalar",
     "assemble_vector",
+    "border_nodes",
     "constant",
     "create_matrix",
+    "facet_vertices",
     "form",
+    "from_gmsh",
     "function",
     "interval",
+    "lagrange",
     "node_positions",
     "petsc_vector",
     "quiet",
+    "rectangle",
+    "tag_borders",
+    "tagged",
     "ufl",
-    "vector_space",
+    "write_xdmf",
 ]
+
+FORWARD = (PETSc.InsertMode.INSERT, PETSc.ScatterMode.FORWARD)
+_REVERSE = (PETSc.InsertMode.ADD, PETSc.ScatterMode.REVERSE)
 
 
 @contextlib.contextmanager
@@ -66,26 +80,115 @@ def quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def interval(vertices: np.ndarray):
-    """Mesh of an interval with the given increasing vertices, on this process alone."""
+# ---------------------------------------------------------------------------- meshes
+
+
+def interval(vertices: np.ndarray, comm):
+    """Mesh of an interval with the given increasing vertices."""
     n = len(vertices) - 1
-    domain = dolfinx.mesh.create_interval(MPI.COMM_SELF, n, [0.0, float(n)])
+    mesh = dolfinx.mesh.create_interval(comm, n, [0.0, float(n)])
     # Moving a uniform mesh needs none of the calls that create_mesh changed.
-    x = domain.geometry.x
+    x = mesh.geometry.x
     x[:, 0] = np.interp(x[:, 0], np.arange(n + 1), vertices)
-    return domain
+    return mesh
 
 
-def vector_space(domain, degree: int, size: int):
-    """Continuous Lagrange space of `size` > 1 components, blocked node by node."""
+def rectangle(x: np.ndarray, y: np.ndarray, comm):
+    """Triangles of a rectangle with the given increasing grid lines, crossed evenly."""
+    n = len(x) - 1, len(y) - 1
+    mesh = dolfinx.mesh.create_rectangle(
+        comm,
+        [np.zeros(2), np.array(n, dtype=float)],
+        n,
+        dolfinx.mesh.CellType.triangle,
+        diagonal=dolfinx.mesh.DiagonalType.left_right,
+    )
+    points = mesh.geometry.x
+    for axis, lines in enumerate((x, y)):
+        points[:, axis] = np.interp(points[:, axis], np.arange(len(lines)), lines)
+    return mesh
+
+
+def from_gmsh(model, comm, dim: int):
+    """Mesh and facet tags of a gmsh model that rank 0 holds."""
+    try:
+        gmshio = importlib.import_module("dolfinx.io.gmshio")
+    except ImportError:  # 0.10: renamed
+        gmshio = importlib.import_module("dolfinx.io.gmsh")
+    data = gmshio.model_to_mesh(model, comm, 0, gdim=dim)
+    if hasattr(data, "facet_tags"):
+        return data.mesh, data.facet_tags
+    return data[0], data[2]
+
+
+def tag_borders(mesh, markers: dict) -> tuple[object, dict[str, int]]:
+    """Facet tags of borders, each a function of points (3, n) that says which it holds.
+
+    Returns
+    -------
+    tags
+        DOLFINx facet tags.
+    numbers
+        Name -> tag.
+    """
+    dim = mesh.topology.dim - 1
+    mesh.topology.create_connectivity(dim, dim + 1)
+    found = [
+        dolfinx.mesh.locate_entities_boundary(mesh, dim, marker)
+        for marker in markers.values()
+    ]
+    facets = np.concatenate(found).astype(np.int32)
+    values = np.repeat(np.arange(1, len(found) + 1), [len(f) for f in found])
+    facets, first = np.unique(facets, return_index=True)
+    tags = dolfinx.mesh.meshtags(mesh, dim, facets, values[first].astype(np.int32))
+    return tags, {name: number for number, name in enumerate(markers, start=1)}
+
+
+def tagged(tags, number: int) -> np.ndarray:
+    """Facets of this process with a tag."""
+    return tags.indices[tags.values == number]
+
+
+def facet_vertices(mesh, facets: np.ndarray) -> np.ndarray:
+    """Positions of the vertices of facets, shape (n_facets, dimension, 3)."""
+    dim = mesh.topology.dim
+    mesh.topology.create_connectivity(dim - 1, dim)
+    if hasattr(dolfinx.mesh, "entities_to_geometry"):  # 0.8
+        nodes = dolfinx.mesh.entities_to_geometry(mesh, dim - 1, facets)
+    else:
+        inner = mesh._cpp_object if hasattr(mesh, "_cpp_object") else mesh._mesh
+        nodes = dolfinx.cpp.mesh.entities_to_geometry(inner, dim - 1, facets, False)
+    return mesh.geometry.x[nodes].reshape(len(facets), dim, 3)
+
+
+# ---------------------------------------------------------------------------- spaces
+
+
+def lagrange(mesh, degree: int, size: int):
+    """Continuous Lagrange space of `size` components, blocked node by node.
+
+    Zero components make a space of scalars.
+    """
+    element = ("Lagrange", degree)
     if hasattr(dolfinx.fem, "functionspace"):
-        return dolfinx.fem.functionspace(domain, ("Lagrange", degree, (size,)))
-    return dolfinx.fem.VectorFunctionSpace(domain, ("Lagrange", degree), dim=size)
+        shaped = (*element, (size,)) if size else element
+        return dolfinx.fem.functionspace(mesh, shaped)
+    if size:
+        return dolfinx.fem.VectorFunctionSpace(mesh, element, dim=size)
+    return dolfinx.fem.FunctionSpace(mesh, element)
 
 
 def node_positions(space) -> np.ndarray:
-    """Coordinate of each node of a space on an interval, shape (n_nodes,)."""
-    return space.tabulate_dof_coordinates()[:, 0].copy()
+    """Coordinates of the nodes of this process, shared ones last, shape (n_nodes, 3)."""
+    return space.tabulate_dof_coordinates().copy()
+
+
+def border_nodes(space, facets: np.ndarray) -> np.ndarray:
+    """Nodes on facets, as indices of this process."""
+    mesh = space.mesh
+    dim = mesh.topology.dim - 1
+    mesh.topology.create_connectivity(dim, dim + 1)
+    return dolfinx.fem.locate_dofs_topological(space, dim, facets)
 
 
 def function(space):
@@ -93,9 +196,12 @@ def function(space):
     return dolfinx.fem.Function(space)
 
 
-def constant(domain, value):
+def constant(mesh, value):
     """Value that a compiled form reads at run time: no new kernel when it changes."""
-    return dolfinx.fem.Constant(domain, np.asarray(value, dtype=PETSc.ScalarType))
+    return dolfinx.fem.Constant(mesh, np.asarray(value, dtype=PETSc.ScalarType))
+
+
+# ---------------------------------------------------------------------------- assembly
 
 
 def form(expression):
@@ -121,6 +227,22 @@ def assemble_matrix(matrix, compiled) -> None:
 
 
 def assemble_vector(vector, compiled) -> None:
-    """Overwrite `vector` with the assembled linear form."""
-    vector.set(0.0)
+    """Overwrite `vector` with the assembled linear form; shares of all are added up."""
+    with vector.localForm() as local:
+        local.set(0.0)
     _petsc.assemble_vector(vector, compiled)
+    vector.ghostUpdate(*_REVERSE)
+
+
+def assemble_scalar(compiled, comm) -> float:
+    """Value of a functional, the sum over all processes."""
+    return comm.allreduce(dolfinx.fem.assemble_scalar(compiled), op=MPI.SUM)
+
+
+def write_xdmf(path, mesh, fields: dict, time: float | None = None) -> None:
+    """Write scalar P1 functions for ParaView, with the mesh."""
+    with dolfinx.io.XDMFFile(mesh.comm, str(path), "w") as file:
+        file.write_mesh(mesh)
+        for name, field in fields.items():
+            field.name = name
+            file.write_function(field, 0.0 if time is None else time)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from ..core.errors import InputError
 from ..core.units import ELEMENTARY_CHARGE, VACUUM_PERMITTIVITY, thermal_energy
+from .borders import Border
+from .closures import Closure
 
 
 @dataclass(frozen=True)
@@ -37,14 +40,29 @@ class Scales:
         return self.energy / ELEMENTARY_CHARGE
 
     @property
+    def time(self) -> float:
+        """S: of diffusion over the length."""
+        return self.length**2 / self.diffusivity
+
+    @property
     def flux(self) -> float:
         """Per m2 and s."""
         return self.diffusivity * self.density / self.length
 
     @property
+    def current_density(self) -> float:
+        """A/m2."""
+        return ELEMENTARY_CHARGE * self.flux
+
+    @property
     def surface_charge(self) -> float:
         """C/m2."""
         return ELEMENTARY_CHARGE * self.density * self.length
+
+    @property
+    def capacitance(self) -> float:
+        """F/m2."""
+        return self.surface_charge / self.potential
 
     @property
     def poisson(self) -> float:
@@ -62,18 +80,23 @@ class Medium:
     mu_ex
         Excess chemical potential, shape (n_species, n_nodes), kT.
     diffusivity
-        Along x, shape (n_species, n_nodes), positive.
+        Shape (n_species, n_nodes), positive; across the walls where `diffusivity_par`
+        is given.
     c_ref
         Concentration where psi, phi and mu_ex are zero, shape (n_species,).
     poisson
-        Poisson number p (`Scales.poisson`).
+        Poisson number p (`Scales.poisson`); 0 is the electroneutral limit.
     permittivity
         Relative, shape (n_nodes,) or a number.
     fixed_charge
         Of what does not move, shape (n_nodes,) or a number, e c0.
-    volume
-        Of an ion in units of 1/c0, shape (n_species,) or a number, for Bikerman's steric
-        closure (doi:10.1103/PhysRevE.75.021502); 0 is a point ion.
+    closure
+        How activities give concentrations.
+    diffusivity_par, distance
+        Along the walls, shape (n_species, n_nodes), and the distance from them, shape
+        (n_nodes,), whose gradient is the walls' normal; for anisotropic models.
+    velocity
+        Of the solvent, shape (dim, n_nodes), D0 / l; for models with advection.
     """
 
     mu_ex: np.ndarray
@@ -82,49 +105,101 @@ class Medium:
     poisson: float
     permittivity: np.ndarray | float = 1.0
     fixed_charge: np.ndarray | float = 0.0
-    volume: np.ndarray | float = 0.0
+    closure: Closure = field(default_factory=Closure)
+    diffusivity_par: np.ndarray | None = None
+    distance: np.ndarray | None = None
+    velocity: np.ndarray | None = None
 
     def __post_init__(self):
-        for name in ("diffusivity", "c_ref", "permittivity", "poisson"):
-            if not np.all(np.asarray(getattr(self, name)) > 0):
-                raise InputError(f"{name} out of range", wanted="positive values")
-        if not 0 <= np.sum(self.volume * np.asarray(self.c_ref)) < 1:
+        for name, value in self._arrays().items():
+            if not np.isfinite(value).all():
+                raise InputError(
+                    f"{name} is not finite",
+                    wanted="finite numbers",
+                    got=_where(value, ~np.isfinite(value)),
+                )
+        for name in ("diffusivity", "diffusivity_par", "c_ref", "permittivity"):
+            given = self._arrays().get(name)
+            if given is not None and not (given > 0).all():
+                raise InputError(
+                    f"{name} out of range",
+                    wanted="positive values",
+                    got=_where(given, ~(given > 0)),
+                )
+        if self.poisson < 0:
             raise InputError(
-                "ions larger than their space", wanted="0 <= sum(volume c_ref) < 1"
+                "poisson out of range", wanted="0 or more", got=f"{self.poisson:g}"
             )
-        for name in self.__dataclass_fields__:
-            if not np.isfinite(getattr(self, name)).all():
-                raise InputError(f"{name} is not finite", wanted="finite numbers")
+        if (self.diffusivity_par is None) != (self.distance is None):
+            raise InputError(
+                "an incomplete diffusion tensor",
+                wanted="diffusivity_par and distance together",
+            )
+        self.ln_activity  # noqa: B018 - refuses reference states that do not exist
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        names = set(self.__dataclass_fields__) - {"closure"}
+        given = {name: getattr(self, name) for name in names}
+        return {k: np.asarray(v, dtype=float) for k, v in given.items() if v is not None}
+
+    @property
+    def ln_activity(self) -> np.ndarray:
+        """Of the reference state, shape (n_species,)."""
+        return self.closure.ln_activities(np.asarray(self.c_ref, dtype=float))
+
+    def load(self) -> dict[str, np.ndarray]:
+        """Numbers of the model under their names there (`NernstPlanckPoisson.put`)."""
+        load = {
+            "mu_ex": np.asarray(self.mu_ex, dtype=float),
+            "ln_diffusivity": np.log(self.diffusivity),
+            "ln_permittivity": np.log(np.asarray(self.permittivity, dtype=float)),
+            "fixed_charge": np.asarray(self.fixed_charge, dtype=float),
+            "poisson": np.array(float(self.poisson)),
+            "ln_activity": self.ln_activity,
+        }
+        if self.diffusivity_par is not None and self.distance is not None:
+            load["ln_diffusivity_par"] = np.log(self.diffusivity_par)
+            load["distance"] = np.asarray(self.distance, dtype=float)
+        if self.velocity is not None:
+            load["velocity"] = np.asarray(self.velocity, dtype=float)
+        numbers = self.closure.parameters
+        return load | {f"closure.{name}": value for name, value in numbers.items()}
+
+
+#: Name of a border, or position of a node in one dimension.
+Place = str | float
 
 
 @dataclass(frozen=True)
 class Conditions:
     """What is held, and what is let in, in scaled units; everything else is closed.
 
+    Places are names of borders or, on an interval, positions of nodes; a position inside
+    is a source or sink plane.
+
     Attributes
     ----------
     psi
-        (species index, position) -> electrochemical potential held there. A position
-        inside the domain is a source or sink plane.
+        (species index, place) -> electrochemical potential held there.
     phi
-        Position -> electric potential held there.
-    surface_charge
-        On the left and the right border, where phi is not held.
+        Place -> electric potential held there.
+    concentration
+        (species index, place) -> concentration held there, whatever phi is.
+    borders
+        Terms at borders; the model must have been made for terms like them.
+    current
+        Border -> electric current into the domain there; its potential is found, and the
+        potentials given there are where the search starts. One border at most.
     """
 
-    psi: Mapping[tuple[int, float], float] = field(default_factory=dict)
-    phi: Mapping[float, float] = field(default_factory=dict)
-    surface_charge: tuple[float, float] = (0.0, 0.0)
+    psi: Mapping[tuple[int, Any], float] = field(default_factory=dict)
+    phi: Mapping[Any, float] = field(default_factory=dict)
+    concentration: Mapping[tuple[int, Any], float] = field(default_factory=dict)
+    borders: tuple[Border, ...] = ()
+    current: Mapping[str, float] = field(default_factory=dict)
 
 
-def concentrations(exp, c_ref, volume, z, psi, phi, mu_ex) -> list:
-    """Concentration of each species from the potentials.
-
-    ``c_i = c_ref_i a_i / (1 + sum_j v_j c_ref_j (a_j - 1))`` with
-    ``a_i = exp(psi_i - z_i phi - mu_ex_i)``: positive whatever the potentials are, and
-    below 1/v when ions have a volume. The same line serves NumPy and UFL, by `exp`.
-    """
-    n = range(len(z))
-    activity = [exp(psi[i] - z[i] * phi - mu_ex[i]) for i in n]
-    free = 1 + sum(volume[i] * c_ref[i] * (activity[i] - 1) for i in n)
-    return [c_ref[i] * activity[i] / free for i in n]
+def _where(value: np.ndarray, bad: np.ndarray) -> str:
+    index = tuple(int(i) for i in np.argwhere(bad)[0])
+    place = f" at index {index}" if index else ""
+    return f"{value[index]:g}{place}"

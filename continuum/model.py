@@ -1,6 +1,10 @@
-"""The steady Nernst-Planck-Poisson equations on an interval, compiled once."""
+"""The Nernst-Planck-Poisson equations on a domain, compiled once."""
 
 from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from types import SimpleNamespace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -8,169 +12,295 @@ from numpy.typing import ArrayLike
 from ..core.errors import InputError
 from . import _dolfinx as fx
 from ._dolfinx import ufl
-from .medium import Medium, concentrations
+from .borders import Border, numbers_of
+from .closures import Closure
+from .domain import Domain
+from .fields import NodalField, unit_normal
 from .newton import Newton
+from .reactions import Reaction
 
-
-class NodalField:
-    """A finite-element function seen as an array along x.
-
-    Attributes
-    ----------
-    function
-        What forms use.
-    x
-        Nodes in increasing order, shape (n_nodes,).
-    order
-        Index in the function of each of these nodes.
-    """
-
-    def __init__(self, space):
-        self.function = fx.function(space)
-        positions = fx.node_positions(space)
-        self.order = np.argsort(positions)
-        self.x = positions[self.order]
-
-    @property
-    def values(self) -> np.ndarray:
-        """Copy of the values, shape (n_components, n_nodes)."""
-        return self._blocks()[self.order].T.copy()
-
-    @values.setter
-    def values(self, values: np.ndarray) -> None:
-        self._blocks()[self.order] = values.T
-
-    def _blocks(self) -> np.ndarray:
-        return self.function.x.array.reshape(len(self.x), -1)
+UFL = SimpleNamespace(exp=ufl.exp, ln=ufl.ln, tanh=ufl.tanh, maximum=ufl.max_value)
 
 
 class NernstPlanckPoisson:
-    """Residual, Jacobian and unknowns of one mesh and one list of ions.
+    """Residual, Jacobian and unknowns of one domain and one list of ions.
 
     Unknowns are the electrochemical potentials psi_i and the potential phi in one space::
 
-        div J_i = 0,                    J_i = -D_i c_i grad psi_i
+        dc_i/dt + div J_i = R_i,      J_i = -D_i c_i grad psi_i + c_i v
         -div(p eps grad phi) = sum_i z_i c_i + rho_fix
 
-    with c_i from `medium.concentrations`. Concentrations are positive by construction;
-    psi is exactly flat at equilibrium, because mu_ex lies in the space of psi. All
-    numbers are read at run time: one compiled kernel serves every medium and condition
-    with as many species.
+    with c_i from a closure of ``psi_i - z_i phi - mu_ex_i``. Concentrations are positive
+    by construction; psi is exactly flat at equilibrium, because mu_ex lies in the space
+    of psi. All numbers are read at run time: one compiled kernel serves every medium and
+    condition of one kind. With p = 0 the second equation is electroneutrality.
 
     Parameters
     ----------
-    vertices
-        Shape (n_cells + 1,), increasing.
+    domain
+        Where they hold.
     charge_numbers
         Shape (n_species,).
     degree
         Of the elements.
+    closure
+        Of the kind that media will have.
+    borders
+        Terms of the kind that conditions will have, in their order.
+    reactions
+        In the domain.
+    anisotropic
+        Diffusion along the walls differs from that across.
+    advection
+        The solvent moves.
+    linear
+        A method of `linear.LinearSolver`.
 
     Attributes
     ----------
-    x
-        Positions of the nodes in increasing order, shape (n_nodes,). Fields in and out of
-        the model are arrays on these nodes.
-    charge_numbers
-        Shape (n_species,).
+    points
+        Nodes, shape (n_nodes, 3). Fields in and out of the model are arrays on them.
+    newton
+        Solver of the steady equations.
+    residual, storage
+        UFL forms: of the steady equations, and of the concentrations.
     """
 
     def __init__(
-        self, vertices: np.ndarray, charge_numbers: ArrayLike, *, degree: int = 2
+        self,
+        domain: Domain,
+        charge_numbers: ArrayLike,
+        *,
+        degree: int = 2,
+        closure: Closure | None = None,
+        borders: Sequence[Border] = (),
+        reactions: Sequence[Reaction] = (),
+        anisotropic: bool = False,
+        advection: bool = False,
+        linear: str = "auto",
     ):
+        self.domain, self.degree, self.linear = domain, degree, linear
         self.charge_numbers = np.asarray(charge_numbers, dtype=float)
-        n = len(self.charge_numbers)
-        with fx.quiet():
-            self._domain = fx.interval(np.asarray(vertices, dtype=float))
-            space = fx.vector_space(self._domain, degree, n + 1)
-        # One space for all: species first, the electric quantity last.
-        self._state = NodalField(space)  # psi_i, phi
-        self._load = NodalField(space)  # mu_ex_i, fixed charge
-        # Positive fields are kept as logarithms: positive between the nodes too.
-        self._ln_mobility = NodalField(space)  # ln D_i, ln eps
-        self._border = NodalField(space)  # unused, surface charge
-        self.x = self._state.x
+        self.closure = closure or Closure()
+        self.borders, self.reactions = tuple(borders), tuple(reactions)
+        self._fields(anisotropic, advection)
         self._constants = {
-            "z": fx.constant(self._domain, self.charge_numbers),
-            "c_ref": fx.constant(self._domain, np.ones(n)),
-            "volume": fx.constant(self._domain, np.zeros(n)),
-            "poisson": fx.constant(self._domain, 1.0),
+            name: fx.constant(domain.mesh, value)
+            for name, value in self._numbers().items()
         }
-        residual = self._residual(space, degree)
+        self.residual = self._residual()
+        self.storage = self._storage()
+        self.newton = self.compile(self.residual)
+
+    def _fields(self, anisotropic: bool, advection: bool) -> None:
+        mesh, n = self.domain.mesh, len(self.charge_numbers)
+        with fx.quiet():
+            self.space = fx.lagrange(mesh, self.degree, n + 1)
+        # One space for all: species first, the electric quantity last.
+        self._state = NodalField(self.space)  # psi_i, phi
+        self._frozen = fx.function(self.space)
+        self._load = NodalField(self.space)  # mu_ex_i, fixed charge
+        # Positive fields are kept as logarithms: positive between the nodes too.
+        self._ln_mobility = NodalField(self.space)  # ln D_i, ln eps
+        self._wall = NodalField(self.space) if anisotropic else None  # ln D_par, distance
+        self._velocity = None
+        if advection:
+            with fx.quiet():
+                self._velocity = NodalField(
+                    fx.lagrange(mesh, self.degree, max(2, self.domain.dim))
+                )
+        self.points = self._state.points
+
+    def _numbers(self) -> dict[str, np.ndarray]:
+        closure = self.closure.parameters
+        return {
+            "z": self.charge_numbers,
+            "poisson": np.array(1.0),
+            "ln_activity": np.zeros(len(self.charge_numbers)),
+            **{f"closure.{name}": value for name, value in closure.items()},
+            **numbers_of(self.borders),
+            **{f"on.{j}": np.array(1.0) for j in range(len(self.borders))},
+            **{f"reaction.{j}": np.array(1.0) for j in range(len(self.reactions))},
+        }
+
+    def compile(self, residual) -> Newton:
+        """Newton's method for a residual form of the state."""
         jacobian = ufl.derivative(residual, self._state.function)
         with fx.quiet():
             forms = fx.form(residual), fx.form(jacobian)
-        self.newton = Newton(*forms, self._state.function)
+        return Newton(
+            *forms, self._state.function, linear=self.linear, before_assembly=self._freeze
+        )
 
-    def _residual(self, space, degree: int):
-        n = len(self.charge_numbers)
-        k, u, v = self._constants, self._state.function, ufl.TestFunction(space)
+    def _freeze(self) -> None:
+        self._frozen.x.array[:] = self._state.function.x.array
+
+    # ------------------------------------------------------------------------ forms
+
+    @property
+    def n_species(self) -> int:
+        """Number of species."""
+        return len(self.charge_numbers)
+
+    def local(self, u, frozen=None) -> SimpleNamespace:
+        """UFL values at a point: psi, phi, c, z, and the solvent's velocity."""
+        n, k = self.n_species, self._constants
+        z, load = k["z"], self._load.function
+
+        def ln_a(state):
+            return [
+                k["ln_activity"][i] + state[i] - z[i] * state[n] - load[i]
+                for i in range(n)
+            ]
+
+        numbers = {name: k[f"closure.{name}"] for name in self.closure.parameters}
+        seen = ln_a(u) if frozen is None else ln_a(frozen)
+        ln_c = self.closure.ln_concentrations(UFL, numbers, ln_a(u), seen)
+        velocity = None if self._velocity is None else self._velocity.function
+        c = [ufl.exp(value) for value in ln_c]
+        psi = [u[i] for i in range(n)]
+        return SimpleNamespace(psi=psi, phi=u[n], c=c, z=z, velocity=velocity)
+
+    def integral(self, inside):
+        """UFL integral over the domain."""
+        dx = ufl.dx(metadata={"quadrature_degree": 2 * self.degree + 2})
+        return inside * self.domain.measure * dx
+
+    def _residual(self):
+        n, u = self.n_species, self._state.function
+        v = ufl.TestFunction(self.space)
+        here = self.local(u, self._frozen)
         load, ln_mobility = self._load.function, self._ln_mobility.function
-        z = k["z"]
-        c = concentrations(ufl.exp, k["c_ref"], k["volume"], z, u, u[n], load)
-        dx = ufl.dx(metadata={"quadrature_degree": 2 * degree + 2})
-        charge = sum(z[i] * c[i] for i in range(n)) + load[n]
-        displacement = k["poisson"] * ufl.exp(ln_mobility[n]) * ufl.grad(u[n])
-        form = ufl.inner(displacement, ufl.grad(v[n])) * dx - charge * v[n] * dx
-        form -= self._border.function[n] * v[n] * ufl.ds
+        charge = sum(here.z[i] * here.c[i] for i in range(n)) + load[n]
+        displacement = self._constants["poisson"] * ufl.exp(ln_mobility[n])
+        inside = displacement * ufl.inner(ufl.grad(u[n]), ufl.grad(v[n])) - charge * v[n]
         for i in range(n):
-            mobility = ufl.exp(ln_mobility[i]) * c[i]
-            form += mobility * ufl.inner(ufl.grad(u[i]), ufl.grad(v[i])) * dx
+            inside += here.c[i] * ufl.inner(self._driven(i, u[i]), ufl.grad(v[i]))
+            if here.velocity is not None:
+                inside -= here.c[i] * self._along(here.velocity, ufl.grad(v[i]))
+        for j, reaction in enumerate(self.reactions):
+            rate = self._constants[f"reaction.{j}"] * reaction.rate(UFL, here.c)
+            inside -= sum(nu * rate * v[i] for i, nu in reaction.stoichiometry.items())
+        form = self.integral(inside)
+        for j in range(len(self.borders)):
+            form -= self.border_form(j, v)
         return form
 
-    def unknown(self, component: int, position: float) -> int:
-        """Index of the unknown of a component (-1 for phi) at a node.
+    def _driven(self, i: int, psi):
+        """D_i grad psi_i."""
+        slope = ufl.grad(psi)
+        perp = ufl.exp(self._ln_mobility.function[i])
+        if self._wall is None:
+            return perp * slope
+        normal = unit_normal(self._wall.function[self.n_species])
+        across = ufl.inner(normal, slope) * normal
+        return perp * across + ufl.exp(self._wall.function[i]) * (slope - across)
+
+    def _along(self, velocity, slope):
+        return sum(velocity[a] * slope[a] for a in range(self.domain.dim))
+
+    def border_form(self, j: int, v):
+        """What the j-th term lets in, tested with v."""
+        border = self.borders[j]
+        here = self.local(self._state.function, self._frozen)
+        here.normal = ufl.FacetNormal(self.domain.mesh)
+        k = {name: self._constants[f"border.{j}.{name}"] for name in border.numbers}
+        inflow = border.inflow(UFL, k, here)
+        total = sum(flux * v[i % (self.n_species + 1)] for i, flux in inflow.items())
+        ds = self.domain.ds(border.place, 2 * self.degree + 2)
+        return self._constants[f"on.{j}"] * total * self.domain.measure * ds
+
+    @contextlib.contextmanager
+    def without_border(self, j: int) -> Iterator[None]:
+        """The equations without the j-th term, which tells what it lets in."""
+        self._constants[f"on.{j}"].value[...] = 0.0
+        try:
+            yield
+        finally:
+            self._constants[f"on.{j}"].value[...] = 1.0
+
+    def _storage(self):
+        v = ufl.TestFunction(self.space)
+        here = self.local(self._state.function, self._frozen)
+        return self.integral(sum(here.c[i] * v[i] for i in range(self.n_species)))
+
+    # ----------------------------------------------------------------------- numbers
+
+    def put(self, load: Mapping[str, np.ndarray]) -> None:
+        """Take over numbers: coefficients on the nodes, and constants.
 
         Raises
         ------
         InputError
-            When no node is there.
+            When a field does not fit the nodes or the model has no such number.
         """
-        node = int(np.abs(self.x - position).argmin())
-        if abs(self.x[node] - position) > 1e-9 * (self.x[-1] - self.x[0]):
-            raise InputError(
-                "a condition between the nodes",
-                wanted=f"a node, such as {self.x[node]:.10g}",
-                got=f"{position:.10g}",
-                mend="put the position among the vertices (mesh.with_points)",
-            )
-        n = len(self.charge_numbers) + 1
-        return int(self._state.order[node]) * n + component % n
+        for name, value in load.items():
+            if name in self._constants:
+                self._put_constant(name, np.asarray(value))
+            else:
+                self._put_field(name, np.asarray(value))
 
-    def set_medium(self, medium: Medium) -> None:
-        """Take over the coefficients.
+    def _put_constant(self, name: str, value: np.ndarray) -> None:
+        target = self._constants[name].value
+        if value.shape != target.shape:
+            raise InputError(
+                f"{name} does not fit the model",
+                wanted=f"shape {target.shape}",
+                got=f"{value.shape}",
+            )
+        target[...] = value
+
+    def _put_field(self, name: str, value: np.ndarray) -> None:
+        n, nodes = self.n_species, len(self.points)
+        places: dict[str, tuple[NodalField | None, slice]] = {
+            "mu_ex": (self._load, slice(0, n)),
+            "fixed_charge": (self._load, slice(n, n + 1)),
+            "ln_diffusivity": (self._ln_mobility, slice(0, n)),
+            "ln_permittivity": (self._ln_mobility, slice(n, n + 1)),
+            "ln_diffusivity_par": (self._wall, slice(0, n)),
+            "distance": (self._wall, slice(n, n + 1)),
+            "velocity": (self._velocity, slice(0, self.domain.dim)),
+        }
+        target, rows = places.get(name, (None, slice(0)))
+        if target is None:
+            raise InputError(
+                "a number that the model does not have",
+                wanted=", ".join([*self._constants, *places]),
+                got=name,
+                mend="make the model for a medium and conditions of this kind",
+            )
+        one = name in ("fixed_charge", "ln_permittivity", "distance")
+        wanted = [(nodes,), ()] if one else [(rows.stop, nodes)]
+        if value.shape not in wanted:
+            raise InputError(
+                f"{name} does not fit the nodes",
+                wanted=f"shape {wanted[0]}",
+                got=f"{value.shape}",
+            )
+        values = target.values
+        values[rows] = value
+        target.values = values
+
+    def unknowns(self, component: int, place: str | float) -> np.ndarray:
+        """Indices of the unknowns of a component (-1 for phi) at a place.
 
         Raises
         ------
         InputError
-            When a field does not fit the nodes.
+            When there is no such place.
         """
-        self._load.values = self._stack(medium.mu_ex, medium.fixed_charge)
-        diffusivity, permittivity = (
-            np.log(medium.diffusivity),
-            np.log(medium.permittivity),
-        )
-        self._ln_mobility.values = self._stack(diffusivity, permittivity)
-        self._constants["poisson"].value = medium.poisson
-        for name in ("c_ref", "volume"):
-            self._constants[name].value[:] = getattr(medium, name)
+        size = self.n_species + 1
+        return self.domain.nodes(self.space, place) * size + component % size
 
-    def set_surface_charge(self, left: float, right: float) -> None:
-        """Take over the charge of the two borders."""
-        values = np.zeros((len(self.charge_numbers) + 1, len(self.x)))
-        values[-1, [0, -1]] = left, right
-        self._border.values = values
+    @property
+    def x(self) -> np.ndarray:
+        """First coordinate of the nodes, shape (n_nodes,)."""
+        return self.points[:, 0]
 
-    def _stack(self, species: np.ndarray, electric: np.ndarray | float) -> np.ndarray:
-        nodes = len(self.x)
-        wanted = len(self.charge_numbers), nodes
-        if np.shape(species) != wanted or np.shape(electric) not in ((), (nodes,)):
-            raise InputError(
-                "a field that does not fit the nodes",
-                wanted=f"shape {wanted} by species, else {(nodes,)} or a number",
-                got=f"{np.shape(species)} and {np.shape(electric)}",
-            )
-        return np.vstack([species, np.broadcast_to(electric, nodes)])
+    @property
+    def order(self) -> np.ndarray:
+        """Index of each node in functions of the space."""
+        return self._state.order
 
     @property
     def state(self) -> np.ndarray:

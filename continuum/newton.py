@@ -2,19 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any, Protocol
+
 import numpy as np
 
 from ._dolfinx import (
+    FORWARD,
+    MPI,
     PETSc,
     assemble_matrix,
     assemble_vector,
     create_matrix,
     petsc_vector,
 )
+from .linear import LinearSolver, NotConverged
 
 
-class NotConverged(Exception):  # noqa: N818
-    """Newton's method stopped without a solution; its message says why."""
+@dataclass(frozen=True)
+class Held:
+    """Unknowns that obey ``u[row] + factor u[partner] = value`` instead of the residual.
+
+    Attributes
+    ----------
+    rows, partners
+        Indices of this process, shape (n_held,); ghosts are among them.
+    factors, values
+        Shape (n_held,).
+    """
+
+    rows: np.ndarray
+    partners: np.ndarray
+    factors: np.ndarray
+    values: np.ndarray
+
+    def mismatch(self, u: np.ndarray) -> np.ndarray:
+        """How far the unknowns are from what they must be."""
+        return u[self.rows] + self.factors * u[self.partners] - self.values
+
+
+class Floating(Protocol):
+    """A number that is an unknown too: an electrode's potential at a given current."""
+
+    value: float
+
+    def put(self, value: float, held: Held) -> None:
+        """Take over a value, in the equations and in what is held."""
+
+    def mismatch(self) -> float:
+        """The equation that determines it, at the present state."""
 
 
 class Newton:
@@ -26,43 +62,70 @@ class Newton:
         Compiled forms.
     u
         The function they depend on, which `solve` changes.
+    linear
+        A method of `linear.LinearSolver`.
     tolerance
         Largest increment of any unknown in the last iteration.
     max_iterations
         Iterations before `solve` gives up.
+
+    Attributes
+    ----------
+    load
+        PETSc vector that is added to the residual, or None.
+    before_assembly
+        Called before the forms are assembled.
+    iterations, linear_iterations
+        Of all solves so far, failed ones too.
     """
 
     def __init__(
-        self, residual, jacobian, u, *, tolerance: float = 1e-9, max_iterations: int = 20
+        self,
+        residual,
+        jacobian,
+        u,
+        *,
+        linear: str = "auto",
+        tolerance: float = 1e-9,
+        max_iterations: int = 20,
+        before_assembly=lambda: None,
     ):
         self.residual, self.jacobian, self.u = residual, jacobian, u
         self.tolerance, self.max_iterations = tolerance, max_iterations
+        self.before_assembly = before_assembly
+        self.load: Any = None
+        self.iterations = self.linear_iterations = 0
+        space = u.function_space
+        self._map = space.dofmap.index_map
+        self._block = space.dofmap.index_map_bs
+        self.n_owned = self._map.size_local * self._block
+        self.comm = space.mesh.comm
         self._matrix = create_matrix(jacobian)
         self._matrix.setOption(PETSc.Mat.Option.KEEP_NONZERO_PATTERN, True)
         self._right = petsc_vector(u).duplicate()
         self._step = petsc_vector(u).duplicate()
-        self._ksp = self._new_ksp()
-
-    def _new_ksp(self):
-        ksp = PETSc.KSP().create(self._matrix.comm)
-        ksp.setOperators(self._matrix)
-        ksp.setType("preonly")
-        ksp.getPC().setType("lu")
-        ksp.getPC().setFactorSolverType("mumps")
-        return ksp
+        self._solver = LinearSolver(self._matrix, linear, space.mesh.topology.dim)
 
     def reactions(self) -> np.ndarray:
-        """Residual of every unknown; at held ones it is what flows in there."""
+        """Residual of the unknowns that this process owns, shape (n_owned,).
+
+        At held unknowns it is what flows in there.
+        """
+        self.before_assembly()
         assemble_vector(self._right, self.residual)
+        if self.load is not None:
+            self._right.axpy(1.0, self.load)
         return self._right.array.copy()
 
-    def solve(self, held: np.ndarray) -> int:
-        """Bring the residual of all unknowns but `held` to zero.
+    def solve(self, held: Held, floating: Floating | None = None) -> int:
+        """Bring the residual of all unknowns but the held ones to zero.
 
         Parameters
         ----------
         held
-            Indices of unknowns that keep their value.
+            What some unknowns obey instead.
+        floating
+            A number that is found along with the unknowns.
 
         Returns
         -------
@@ -72,45 +135,110 @@ class Newton:
         Raises
         ------
         NotConverged
-            When a value is not finite, the factorisation fails or iterations run out.
+            When a value is not finite, a linear solve fails or iterations run out.
         """
         for iteration in range(1, self.max_iterations + 1):
-            right = self.reactions()
-            right[held] = 0.0
+            self.iterations += 1
             try:
-                step = self.linear(right, held)
+                right = self._right_side(held)
+                self.assemble(held)
+                step = self.linear(right)
+                if floating is not None:
+                    step = self._bordered(step, right, held, floating)
             except NotConverged as exc:
                 raise NotConverged(f"{exc} in iteration {iteration}") from exc
             self.u.x.array[:] -= step
-            if np.abs(step).max() < self.tolerance:
+            if self.largest(step) < self.tolerance:
                 return iteration
         raise NotConverged(f"no convergence in {self.max_iterations} iterations")
 
-    def linear(self, right: np.ndarray, held: np.ndarray) -> np.ndarray:
-        """Solution s of ``J(u) s = right``, where s is ``right`` at `held`.
+    def _right_side(self, held: Held) -> np.ndarray:
+        right = self.reactions()
+        mine = held.rows < self.n_owned
+        right[held.rows[mine]] = held.mismatch(self.u.x.array)[mine]
+        return right
+
+    def _bordered(
+        self, step: np.ndarray, right: np.ndarray, held: Held, floating: Floating
+    ) -> np.ndarray:
+        """Step of the unknowns when a number moves along, which is moved here."""
+        value, unknowns = floating.value, self.u.x.array
+        before = floating.mismatch()
+        nudge = 1e-6 * max(1.0, abs(value))
+        floating.put(value + nudge, held)
+        direct = (floating.mismatch() - before) / nudge
+        response = self.linear((self._right_side(held) - right) / nudge)
+        floating.put(value, held)
+
+        def along(direction: np.ndarray) -> float:
+            part = 1e-6 / max(self.largest(direction), 1e-6)
+            unknowns[:] += part * direction
+            after = floating.mismatch()
+            unknowns[:] -= part * direction
+            return (after - before) / part
+
+        slope = direct - along(response)
+        if slope == 0.0:
+            raise NotConverged("a current that does not depend on the potential")
+        change = (along(step) - before) / slope
+        floating.put(value + change, held)
+        return step + change * response
+
+    def assemble(self, held: Held) -> None:
+        """Jacobian at the present state, with the rows of what is held."""
+        self.before_assembly()
+        assemble_matrix(self._matrix, self.jacobian)
+        mine = held.rows < self.n_owned
+        rows = self._global(held.rows[mine])
+        self._matrix.zeroRows(rows, diag=1.0)
+        coupled = np.flatnonzero(held.factors[mine])
+        if self.comm.allreduce(len(coupled)):
+            partners = self._global(held.partners[mine])
+            for j in coupled:
+                self._matrix.setValue(rows[j], partners[j], held.factors[mine][j])
+            self._matrix.assemble()
+
+    def linear(self, right: np.ndarray, *, transposed: bool = False) -> np.ndarray:
+        """Solution of ``J s = right`` with the Jacobian of the last `assemble`.
+
+        Parameters
+        ----------
+        right
+            Shape (n_owned,).
+        transposed
+            Solve with the transposed Jacobian.
+
+        Returns
+        -------
+        ndarray, shape (n_local,)
+            With the ghosts.
 
         Raises
         ------
         NotConverged
             When a value is not finite or the factorisation fails.
         """
-        if not np.isfinite(right).all():
+        if not self._all_finite(right):
             raise NotConverged("a residual that overflows")
-        assemble_matrix(self._matrix, self.jacobian)
-        self._matrix.zeroRows(np.asarray(held, dtype=PETSc.IntType), diag=1.0)
         self._right.array[:] = right
-        failed = ""
-        try:
-            self._ksp.solve(self._right, self._step)
-        except PETSc.Error as exc:
-            failed = f"PETSc error {exc.ierr}"
-        if not failed and self._ksp.getConvergedReason() < 0:
-            failed = f"KSP reason {self._ksp.getConvergedReason()}"
-        if not failed and not np.isfinite(self._step.array).all():
-            failed = "a step that is not finite"
-        if failed:
-            # A KSP whose factorisation failed fails ever after: start with a new one.
-            self._ksp.destroy()
-            self._ksp = self._new_ksp()
-            raise NotConverged(failed)
-        return self._step.array.copy()
+        self._solver.solve(self._right, self._step, transposed=transposed)
+        self.linear_iterations += self._solver.iterations
+        self._step.ghostUpdate(*FORWARD)
+        with self._step.localForm() as local:
+            step = local.array.copy()
+        if not self._all_finite(step):
+            raise NotConverged("a step that is not finite")
+        return step
+
+    def largest(self, values: np.ndarray) -> float:
+        """Largest absolute value over all processes."""
+        local = float(np.abs(values).max(initial=0.0))
+        return self.comm.allreduce(local, op=MPI.MAX)
+
+    def _all_finite(self, values: np.ndarray) -> bool:
+        return self.comm.allreduce(bool(np.isfinite(values).all()), op=MPI.LAND)
+
+    def _global(self, rows: np.ndarray) -> np.ndarray:
+        nodes = np.asarray(rows // self._block, dtype=np.int32)
+        first = np.asarray(self._map.local_to_global(nodes)) * self._block
+        return (first + rows % self._block).astype(PETSc.IntType)

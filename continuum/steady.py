@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..core.errors import InputError, StageError
-from .medium import Conditions, Medium, concentrations
+from .borders import at_rest, numbers_of
+from .floating import floating_of
+from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
-from .newton import NotConverged
+from .newton import Held, NotConverged
+from .observables import charges, concentrations, inflows
+
+Progress = Callable[[float, float, str], None]
 
 #: A path step shorter than this ends the search.
 SMALLEST_STEP = 1e-4
@@ -28,44 +33,74 @@ class Report:
         Steps of the path that converged, and that did not and were halved.
     iterations
         Newton iterations of the steps that converged.
+    path
+        Of each step in turn: the part of the load that it aimed at, the iterations it
+        took and, when it was rejected, why.
     """
 
     steps: int
     rejected: int
     iterations: int
+    path: tuple[tuple[float, int, str], ...] = ()
+
+    def __str__(self) -> str:
+        lines = [
+            f"load {part:8.4f}  "
+            + (f"rejected: {why}" if why else f"{iterations} iterations")
+            for part, iterations, why in self.path
+        ]
+        total = (
+            f"{self.steps} steps, {self.rejected} rejected, {self.iterations} iterations"
+        )
+        return "\n".join([*lines, total])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Solution:
-    """A steady state, in scaled units.
+    """A state of a model, in scaled units.
 
     Attributes
     ----------
-    x
-        Nodes, shape (n_nodes,).
+    points
+        Nodes, shape (n_nodes, 3).
     psi, concentration
         Shape (n_species, n_nodes).
     phi
         Shape (n_nodes,).
     inflow
-        (species index, position) -> flux into the domain where psi is held.
+        (species index, place) -> flux into the domain, where psi or c is held or a term
+        lets the species in; summed over the border.
     charge
-        Position -> surface charge where phi is held.
+        Place -> surface charge, where phi is held or a term brings charge; summed over
+        the border.
     medium, conditions
         What was solved.
     report
         How it was found.
+    potential
+        Of the electrode with a given current.
     """
 
-    x: np.ndarray
+    points: np.ndarray
     psi: np.ndarray
     phi: np.ndarray
     concentration: np.ndarray
-    inflow: Mapping[tuple[int, float], float]
-    charge: Mapping[float, float]
+    inflow: Mapping[tuple[int, str | float], float]
+    charge: Mapping[str | float, float]
     medium: Medium
     conditions: Conditions
     report: Report
+    potential: float | None = None
+
+    @property
+    def x(self) -> np.ndarray:
+        """First coordinate of the nodes, shape (n_nodes,)."""
+        return self.points[:, 0]
+
+    @property
+    def state(self) -> np.ndarray:
+        """Unknowns of the model, shape (n_species + 1, n_nodes)."""
+        return np.vstack([self.psi, self.phi])
 
 
 def solve_steady(
@@ -75,10 +110,11 @@ def solve_steady(
     *,
     start: Solution | None = None,
     first_step: float = 1.0,
+    progress: Progress | None = None,
 ) -> Solution:
     """Steady state of a medium under conditions.
 
-    The loads (mu_ex, fixed and surface charge, held values) grow linearly from those of
+    The loads (coefficients, terms of borders, held values) grow linearly from those of
     `start` to those wanted; a step that fails is halved, one that converges is doubled.
 
     Parameters
@@ -91,6 +127,8 @@ def solve_steady(
         A solution of the same model; ``None`` starts at rest: no load, psi = phi = 0.
     first_step
         First step as a part of the whole path.
+    progress
+        Called with (part of the load, 1, "load").
 
     Returns
     -------
@@ -106,22 +144,27 @@ def solve_steady(
     StageError
         When steps become shorter than `SMALLEST_STEP`.
     """
-    _check_held(model, conditions)
-    model.set_medium(medium)  # refuses what does not fit before anything is blended
-    before = _at_rest(model, medium) if start is None else start
-    path = _Path(model, before, medium, conditions)
-    done, step, steps, rejected, iterations = 0.0, first_step, 0, 0, 0
+    check_terms(model, conditions)
+    check_held(model, conditions)
+    path = _Path(model, medium, conditions, start)
+    done, step, taken = 0.0, first_step, []
     while done < 1.0:
         part = min(1.0, done + step)
         try:
-            iterations += path.advance(done, part)
+            iterations = path.advance(done, part)
         except NotConverged as exc:
-            rejected, step = rejected + 1, step / 2
+            taken.append((part, 0, str(exc)))
+            step /= 2
             if step < SMALLEST_STEP:
                 raise _stuck(done, str(exc)) from exc
         else:
-            done, step, steps = part, step * 2, steps + 1
-    return _solution(model, medium, conditions, Report(steps, rejected, iterations))
+            taken.append((part, iterations, ""))
+            done, step = part, step * 2
+            if progress is not None:
+                progress(done, 1.0, "load")
+    found = solution_of(model, medium, conditions, _report(taken))
+    potential = None if path.floating is None else path.floating.value
+    return replace(found, potential=potential)
 
 
 class _Path:
@@ -130,25 +173,39 @@ class _Path:
     def __init__(
         self,
         model: NernstPlanckPoisson,
-        before: Solution,
         medium: Medium,
         conditions: Conditions,
+        start: Solution | None,
     ):
-        self.model, self.before = model, before
-        self.medium, self.conditions = medium, conditions
-        model.state = np.vstack([before.psi, before.phi])
-        self.held, wanted = _held(model, conditions)
-        self.origin = model.newton.u.x.array[self.held].copy()
-        self.change = wanted - self.origin
+        self.model = model
+        self.last = load_of(model, medium, conditions)
+        model.put(self.last)  # refuses what does not fit before anything is blended
+        if start is None:
+            self.first = self.last | _rest(model, self.last)
+            model.state = np.zeros_like(model.state)
+        else:
+            self.first = self.last | load_of(model, start.medium, start.conditions)
+            model.state = start.state
+        self.held = held_unknowns(model, medium, conditions)
+        self.floating = floating_of(model, conditions)
+        if (
+            self.floating is not None
+            and start is not None
+            and start.potential is not None
+        ):
+            self.floating.value = start.potential
+        unknowns = model.newton.u.x.array
+        self.origin = self.held.values + self.held.mismatch(unknowns)
+        self.change = self.held.values - self.origin
 
-    def load(self, part: float) -> None:
-        """Put a part of the load on."""
-        before, medium = self.before, self.medium
-        mu_ex = _blend(before.medium.mu_ex, medium.mu_ex, part)
-        fixed = _blend(before.medium.fixed_charge, medium.fixed_charge, part)
-        self.model.set_medium(replace(medium, mu_ex=mu_ex, fixed_charge=fixed))
-        first, last = before.conditions.surface_charge, self.conditions.surface_charge
-        self.model.set_surface_charge(*_blend(first, last, part))
+    def put(self, part: float) -> Held:
+        """Put a part of the load on; what is held then."""
+        blended = {
+            name: (1 - part) * np.asarray(self.first[name]) + part * last
+            for name, last in self.last.items()
+        }
+        self.model.put(blended)
+        return replace(self.held, values=self.origin + part * self.change)
 
     def advance(self, done: float, part: float) -> int:
         """Newton iterations from the state at `done` to that at `part`.
@@ -159,35 +216,69 @@ class _Path:
             The state is again that at `done`.
         """
         newton, values = self.model.newton, self.model.newton.u.x.array
-        last = values.copy()
+        before = values.copy()
+        potential = 0.0 if self.floating is None else self.floating.value
         try:
             # Along the tangent first: exp(mu_ex) far off the state would overflow.
             values += (part - done) * self._tangent(done)
-            self.load(part)
-            values[self.held] = self.origin + part * self.change
-            return newton.solve(self.held)
+            held = self.put(part)
+            if self.floating is not None:
+                self.floating.put(potential, held)
+            fixed = held.factors == 0
+            values[held.rows[fixed]] = held.values[fixed]
+            return newton.solve(held, self.floating)
         except NotConverged:
-            values[:] = last
+            values[:] = before
+            if self.floating is not None:
+                self.floating.value = potential
             raise
 
     def _tangent(self, done: float) -> np.ndarray:
         """How the unknowns change with the load."""
         newton = self.model.newton
-        self.load(done + NUDGE)
+        self.put(done + NUDGE)
         nudged = newton.reactions()
-        self.load(done)
+        held = self.put(done)
         right = (newton.reactions() - nudged) / NUDGE
-        right[self.held] = self.change
-        return newton.linear(right, self.held)
+        mine = held.rows < newton.n_owned
+        right[held.rows[mine]] = self.change[mine]
+        newton.assemble(held)
+        return newton.linear(right)
 
 
-def _check_held(model: NernstPlanckPoisson, conditions: Conditions) -> None:
-    free = set(range(len(model.charge_numbers))) - {i for i, _ in conditions.psi}
+def check_terms(model: NernstPlanckPoisson, conditions: Conditions) -> None:
+    """Refuse conditions whose terms are not those that the model was made for.
+
+    Raises
+    ------
+    InputError
+    """
+    wanted = [border.signature() for border in model.borders]
+    if [border.signature() for border in conditions.borders] != wanted:
+        raise InputError(
+            "terms of borders that the model was not made for",
+            wanted=str(wanted),
+            got=str([border.signature() for border in conditions.borders]),
+            mend="make the model with borders=conditions.borders",
+        )
+
+
+def check_held(model: NernstPlanckPoisson, conditions: Conditions) -> None:
+    """Refuse steady conditions that leave the amount of a species open.
+
+    Raises
+    ------
+    InputError
+    """
+    held = {i for i, _ in (*conditions.psi, *conditions.concentration)}
+    for border in conditions.borders:
+        held |= set(getattr(border, "fixes", ()))
+    free = sorted(set(range(model.n_species)) - held)
     if free:
         raise InputError(
             "a species whose amount is not determined",
-            wanted="psi held at one position or more, for every species",
-            got=f"nowhere for species {sorted(free)}",
+            wanted="psi or c held at one position or more, for every species",
+            got=f"nowhere for species {free}",
             mend="hold psi where the species meets a reservoir",
         )
 
@@ -201,40 +292,90 @@ def _stuck(done: float, why: str) -> StageError:
     )
 
 
-def _held(
-    model: NernstPlanckPoisson, conditions: Conditions
-) -> tuple[np.ndarray, np.ndarray]:
-    keys = [*conditions.psi, *((-1, position) for position in conditions.phi)]
-    values = [*conditions.psi.values(), *conditions.phi.values()]
-    unknowns = [model.unknown(*key) for key in keys]
-    return np.array(unknowns, dtype=int), np.array(values, dtype=float)
+def _report(taken: list[tuple[float, int, str]]) -> Report:
+    rejected = sum(bool(why) for *_, why in taken)
+    iterations = sum(count for _, count, _ in taken)
+    return Report(len(taken) - rejected, rejected, iterations, tuple(taken))
 
 
-def _at_rest(model: NernstPlanckPoisson, medium: Medium) -> Solution:
-    n, nodes = len(model.charge_numbers), len(model.x)
-    zero = np.zeros((n, nodes))
-    rest = replace(medium, mu_ex=zero, fixed_charge=0.0)
-    return Solution(
-        model.x, zero, zero[0], zero, {}, {}, rest, Conditions(), Report(0, 0, 0)
+def load_of(
+    model: NernstPlanckPoisson, medium: Medium, conditions: Conditions
+) -> dict[str, np.ndarray]:
+    """All numbers of a medium and the borders, under the model's names."""
+    reactions = {f"reaction.{j}": np.array(1.0) for j in range(len(model.reactions))}
+    return medium.load() | numbers_of(conditions.borders) | reactions
+
+
+def _rest(model: NernstPlanckPoisson, load: dict) -> dict[str, np.ndarray]:
+    """The numbers at which psi = phi = 0 solves the equations."""
+    zero = {"mu_ex": np.zeros_like(load["mu_ex"]), "fixed_charge": np.array(0.0)}
+    reactions = {f"reaction.{j}": np.array(0.0) for j in range(len(model.reactions))}
+    return zero | at_rest(model.borders) | reactions
+
+
+def held_unknowns(
+    model: NernstPlanckPoisson, medium: Medium, conditions: Conditions
+) -> Held:
+    """Which unknowns conditions hold, and at what values."""
+    size = model.n_species + 1
+    rows: dict[int, tuple[int, float, float]] = {}
+    for (i, place), c in conditions.concentration.items():
+        for row in model.unknowns(i, place):
+            partner = row - i + size - 1
+            value = _psi_without_phi(model, medium, conditions, i, c, row // size, place)
+            rows[int(row)] = int(partner), -float(model.charge_numbers[i]), value
+    phi = {(-1, place): value for place, value in conditions.phi.items()}
+    for (i, place), value in {**conditions.psi, **phi}.items():
+        rows |= {int(row): (int(row), 0.0, value) for row in model.unknowns(i, place)}
+    columns = zip(*rows.values(), strict=True) if rows else ((), (), ())
+    partners, factors, values = columns
+    return Held(
+        np.array(list(rows), dtype=int),
+        np.array(partners, dtype=int),
+        np.array(factors, dtype=float),
+        np.array(values, dtype=float),
     )
 
 
-def _blend(first, last, part: float) -> np.ndarray:
-    return (1 - part) * np.asarray(first) + part * np.asarray(last)
+def _psi_without_phi(model, medium, conditions, i, c, node, place) -> float:
+    """``psi_i - z_i phi`` of a concentration at a node."""
+    # The others' concentrations matter to a closure: they are those held here as well.
+    density = np.array(medium.c_ref, dtype=float)
+    for (j, where), value in conditions.concentration.items():
+        if where == place:
+            density[j] = value
+    if not c > 0:
+        raise InputError(
+            "a concentration that cannot be held",
+            wanted="a positive number",
+            got=f"{c:g} for species {i} at {place!r}",
+        )
+    activity = medium.closure.ln_activities(density)[i] - medium.ln_activity[i]
+    local = int(np.flatnonzero(model.order == node)[0])
+    return float(activity + medium.mu_ex[i, local])
 
 
-def _solution(
+def solution_of(
     model: NernstPlanckPoisson, medium: Medium, conditions: Conditions, report: Report
 ) -> Solution:
-    state, reaction = model.state, model.newton.reactions()
-    psi, phi = state[:-1], state[-1]
-    n = len(psi)
-    volume = np.broadcast_to(medium.volume, (n,))
-    z = model.charge_numbers
-    density = concentrations(np.exp, medium.c_ref, volume, z, psi, phi, medium.mu_ex)
-    inflow = {key: float(reaction[model.unknown(*key)]) for key in conditions.psi}
-    charge = {x: float(reaction[model.unknown(-1, x)]) for x in conditions.phi}
-    concentration = np.array(density)
+    """The model's present state with its fluxes and charges.
+
+    Raises
+    ------
+    InputError
+        When concentrations are outside the range of the medium's closure.
+    """
+    state = model.state
+    c = concentrations(model, medium, state)
+    medium.closure.check(c)
     return Solution(
-        model.x, psi, phi, concentration, inflow, charge, medium, conditions, report
+        model.points,
+        state[:-1],
+        state[-1],
+        c,
+        inflows(model, conditions, model.newton),
+        charges(model, conditions, model.newton),
+        medium,
+        conditions,
+        report,
     )

@@ -8,6 +8,7 @@ import time
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
+import h5py  # noqa: E402, F401 - before dolfinx, whose HDF5 is another one
 import pytest  # noqa: E402
 from short_job import Finished, start_short  # noqa: E402
 

@@ -1,0 +1,367 @@
+"""Closures: concentrations from activities when ions take room or interact.
+
+An ion's chemical potential is ``ln c_i + r_i m`` (kT): m is one function M of one
+weighted density ``rho = sum_i w_i c_i``, r_i says how much of it the ion feels. With
+activities a_i the concentrations follow from one scalar equation, whatever the number of
+species::
+
+    c_i = a_i exp(-r_i M(x)),       ln rho(x) = ln sum_i w_i a_i exp(-r_i M(x))
+
+where x is a coordinate in which Newton's method solves it within a few steps. The same
+lines serve NumPy and UFL: `fn` brings ``exp``, ``ln``, ``tanh`` and ``maximum``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from ..core.errors import InputError
+from ..core.schema import validate
+
+NUMPY = SimpleNamespace(exp=np.exp, ln=np.log, tanh=np.tanh, maximum=np.maximum)
+
+
+class Closure:
+    """Point ions: ``c_i = a_i``."""
+
+    @property
+    def iterations(self) -> int:
+        """Newton iterations that solve the scalar equation; 0 when it is explicit."""
+        return 0
+
+    @property
+    def parameters(self) -> dict[str, np.ndarray]:
+        """Numbers that a compiled form reads at run time."""
+        return {}
+
+    def signature(self) -> tuple:
+        """What a compiled form depends on."""
+        return (type(self).__name__, self.iterations)
+
+    def ln_concentrations(self, fn, k, ln_a: Sequence, frozen: Sequence) -> list:
+        """Logarithm of the concentration of each species.
+
+        Parameters
+        ----------
+        fn
+            Functions.
+        k
+            `parameters`, as arrays or as constants of a form.
+        ln_a
+            Logarithm of the activity of each species.
+        frozen
+            The same values, seen as constants by differentiation.
+        """
+        return list(ln_a)
+
+    def ln_activities(self, c: np.ndarray) -> np.ndarray:
+        """Inverse of `ln_concentrations`, shape (n_species, ...)."""
+        return np.log(c)
+
+    def check(self, c: np.ndarray) -> None:
+        """Refuse concentrations (n_species, ...) outside the closure's range."""
+
+
+class _Coupled(Closure):
+    """Closures that solve the scalar equation."""
+
+    def _excess(self, fn, k, x):
+        """Excess potential M and its slope in x."""
+        raise NotImplementedError
+
+    def _ln_density(self, fn, x):
+        """Ln rho and its slope in x."""
+        raise NotImplementedError
+
+    def _coordinate(self, rho: np.ndarray) -> np.ndarray:
+        """The x of a weighted density."""
+        raise NotImplementedError
+
+    def _first(self, fn, k, total):
+        """Where the iterations start, from the weighted sum of the activities."""
+        raise NotImplementedError
+
+    def _equation(self, fn, k, ln_a, x):
+        """Mismatch of the scalar equation and its slope in x."""
+        m, m_slope = self._excess(fn, k, x)
+        rho, rho_slope = self._ln_density(fn, x)
+        n = range(len(ln_a))
+        parts = [k["weights"][i] * fn.exp(ln_a[i] - k["exponents"][i] * m) for i in n]
+        total = sum(parts)
+        felt = sum(k["exponents"][i] * parts[i] for i in n) / total
+        return rho - fn.ln(total), rho_slope + felt * m_slope
+
+    def ln_concentrations(self, fn, k, ln_a, frozen):
+        """Logarithm of the concentration of each species."""
+        weights = k["weights"]
+        seen = frozen if self.iterations else ln_a
+        terms = [weights[i] * fn.exp(a) for i, a in enumerate(seen)]
+        x = self._first(fn, k, sum(terms))
+        for _ in range(self.iterations):
+            mismatch, slope = self._equation(fn, k, frozen, x)
+            x = x - mismatch / slope
+        if self.iterations:
+            # x solves the equation already: this step adds nothing but its derivative.
+            mismatch, _ = self._equation(fn, k, ln_a, x)
+            _, slope = self._equation(fn, k, frozen, x)
+            x = x - mismatch / slope
+        m, _ = self._excess(fn, k, x)
+        return [a - k["exponents"][i] * m for i, a in enumerate(ln_a)]
+
+    def ln_activities(self, c):
+        """Logarithm of the activity of each species."""
+        k = self.parameters
+        rho = np.tensordot(k["weights"], c, axes=1)
+        m, _ = self._excess(NUMPY, k, self._coordinate(rho))
+        exponents = k["exponents"].reshape(-1, *[1] * (np.ndim(c) - 1))
+        return np.log(c) + exponents * m
+
+
+@dataclass(frozen=True)
+class _Sterics(_Coupled):
+    """Ions of given volumes; rho is the packing fraction eta, ``x = M``.
+
+    In M the equation is convex and the iterations come from its left: they cannot fail.
+
+    Attributes
+    ----------
+    volume
+        Of each ion in units of 1/c0, shape (n_species,).
+    solvent_volume
+        Of what an ion displaces, one piece at a time; the largest ion's by default.
+    """
+
+    volume: np.ndarray
+    solvent_volume: float | None = None
+
+    def __post_init__(self):
+        volume = np.atleast_1d(np.asarray(self.volume, dtype=float))
+        object.__setattr__(self, "volume", volume)
+        piece = self.solvent_volume
+        good = np.isfinite(volume).all() and (volume >= 0).all() and volume.any()
+        if not good or (piece is not None and not 0 < piece < np.inf):
+            raise InputError(
+                "volumes of ions",
+                wanted="finite volumes, none negative, not all of them zero",
+                got=f"{volume.tolist()}, solvent {piece}",
+            )
+
+    @property
+    def parameters(self):
+        """Weights and exponents of the species."""
+        exponents = self.volume / (self.solvent_volume or self.volume.max())
+        return {
+            "weights": self.volume,
+            "exponents": exponents,
+            "largest": np.array(max(1.0, exponents.max())),
+        }
+
+    def _excess(self, fn, k, x):
+        return x, 1.0
+
+    def _first(self, fn, k, total):
+        return total / (1 + k["largest"] * total)
+
+
+class Bikerman(_Sterics):
+    """Lattice gas, ``M = -ln(1 - eta)`` (doi:10.1103/PhysRevE.75.021502).
+
+    Ions of one size have the closed form ``c_i = a_i / (1 + sum_j v_j a_j)``. Ions of
+    different sizes feel ``v_i / v_solvent`` times M, which comes from a free energy (its
+    matrix of second derivatives is symmetric); the closed form with different volumes
+    does not.
+    """
+
+    @property
+    def iterations(self):
+        """None for ions of one size."""
+        return 0 if (self.parameters["exponents"] == 1).all() else 8
+
+    def _first(self, fn, k, total):
+        if self.iterations == 0:
+            return fn.ln(1 + total)
+        return super()._first(fn, k, total)
+
+    def _ln_density(self, fn, x):
+        half = fn.tanh(x / 2)  # 1 - exp(-x) without cancellation
+        return fn.ln(2 * half / (1 + half)), (1 - half) / (2 * half)
+
+    def _coordinate(self, rho):
+        return -np.log1p(-_below_one(rho))
+
+
+class CarnahanStarling(_Sterics):
+    """Hard spheres, ``M = (8 eta - 9 eta^2 + 3 eta^3) / (1 - eta)^3``.
+
+    doi:10.1063/1.1672048; with different sizes M acts in proportion to the volume.
+    """
+
+    @property
+    def iterations(self):
+        """Enough for twelve digits from dilute to packed."""
+        return 9
+
+    def _ln_density(self, fn, x):
+        # s = eta / (1 - eta) solves 2 s^3 + 7 s^2 + 8 s = M: Cardano's root, polished.
+        half = 161 / 216 + x / 4
+        root = fn.exp(fn.ln(half + fn.exp(0.5 * fn.ln(half**2 - 1 / 46656))) / 3)
+        s = root + 1 / (36 * root) - 7 / 6
+        s = s - (s * (8 + s * (7 + 2 * s)) - x) / (8 + s * (14 + 6 * s))
+        return fn.ln(s / (1 + s)), 1 / (s * (1 + s) * (8 + s * (14 + 6 * s)))
+
+    def _coordinate(self, rho):
+        s = _below_one(rho) / (1 - rho)
+        return s * (8 + s * (7 + 2 * s))
+
+
+@dataclass(frozen=True)
+class Activity(_Coupled):
+    """Mean activity coefficient ``M = ln gamma(c)`` of a salt, ``x = ln c``.
+
+    Attributes
+    ----------
+    concentration, ln_gamma, slope
+        Table: c in units of c0, ln gamma and d ln gamma / d ln c, shape (n,).
+    weights
+        Salt concentration from those of the species, shape (n_species,): 1/2 for both
+        ions of a 1:1 salt.
+
+    Notes
+    -----
+    Between the points ln gamma is the cubic of ln c with the slopes of the table; below
+    the first one it goes to zero with the square root of c (Debye and Hueckel). Above the
+    last one `check` refuses the state.
+    """
+
+    concentration: np.ndarray
+    ln_gamma: np.ndarray
+    slope: np.ndarray
+    weights: np.ndarray
+
+    def __post_init__(self):
+        for name in ("concentration", "ln_gamma", "slope", "weights"):
+            value = np.asarray(getattr(self, name), dtype=float)
+            if not np.isfinite(value).all():
+                raise InputError(f"activity: {name} is not finite")
+            object.__setattr__(self, name, value)
+        if (
+            not (self.concentration > 0).all()
+            or not (np.diff(self.concentration) > 0).all()
+        ):
+            raise InputError(
+                "activity: concentrations", wanted="positive and increasing values"
+            )
+        if not (1 + self.slope > 0).all():
+            raise InputError(
+                "activity: an unstable solution",
+                wanted="d ln gamma / d ln c > -1 everywhere",
+                got=f"{self.slope.min():.4g}",
+            )
+
+    @classmethod
+    def from_dataset(
+        cls, ds: xr.Dataset, weights: ArrayLike, density: float, replicate: int = 0
+    ) -> Activity:
+        """Closure of an ``activity/1`` data set; `density` is c0 in m-3."""
+        validate(ds, "activity/1")
+        one = ds.isel(replicate=replicate)
+        return cls(
+            one["concentration"].values / density,
+            one["ln_gamma"].values,
+            one["dln_gamma_dln_c"].values,
+            np.asarray(weights, dtype=float),
+        )
+
+    @property
+    def iterations(self):
+        """Enough for fourteen digits: the equation is almost linear."""
+        return 6
+
+    def signature(self):
+        """What a compiled form depends on."""
+        return (*super().signature(), len(self.concentration))
+
+    @property
+    def parameters(self):
+        """Weights, and the table as cubics by their jumps at the knots."""
+        x, g, s = self._table()
+        h = np.diff(x)
+        # Coefficients of the cubics, then their jumps at the knots.
+        mean = np.diff(g) / h
+        second = (3 * mean - 2 * s[:-1] - s[1:]) / h
+        third = (s[:-1] + s[1:] - 2 * mean) / h**2
+        end_second = second + 3 * third * h
+        jump2 = np.append(second, 0.0) - np.append(0.0, end_second)
+        jump3 = np.append(third, 0.0) - np.append(0.0, third)
+        return {
+            "weights": self.weights,
+            "exponents": np.ones(len(self.weights)),
+            "start": np.array([g[0], s[0]]),
+            "knots": x,
+            "jump2": jump2,
+            "jump3": jump3,
+        }
+
+    def _table(self):
+        """Knots, values and slopes; four decades are added below the table."""
+        low = np.log(self.concentration[0]) - np.log(10) * np.arange(8, 0, -1) / 2
+        fade = np.exp(0.5 * (low - np.log(self.concentration[0])))
+        below = fade * self.ln_gamma[0]
+        return (
+            np.append(low, np.log(self.concentration)),
+            np.append(below, self.ln_gamma),
+            np.append(0.5 * below, self.slope),
+        )
+
+    def _excess(self, fn, k, x):
+        ahead = [fn.maximum(x - knot, 0.0) for knot in _entries(k["knots"])]
+        n = range(len(ahead))
+        bend = [k["jump2"][j] + k["jump3"][j] * ahead[j] for j in n]
+        value = k["start"][0] + k["start"][1] * (x - k["knots"][0])
+        value = value + sum(bend[j] * ahead[j] ** 2 for j in n)
+        slope = k["start"][1] + sum(
+            (2 * k["jump2"][j] + 3 * k["jump3"][j] * ahead[j]) * ahead[j] for j in n
+        )
+        return value, slope
+
+    def _ln_density(self, fn, x):
+        return x, 1.0
+
+    def _first(self, fn, k, total):
+        return fn.ln(total)
+
+    def _coordinate(self, rho):
+        return np.log(rho)
+
+    def check(self, c):
+        """Refuse concentrations above the table."""
+        highest = float(np.tensordot(self.weights, c, axes=1).max())
+        if highest > self.concentration[-1] * (1 + 1e-9):
+            raise InputError(
+                "a salt concentration above the activity table",
+                wanted=f"at most {self.concentration[-1]:.4g} c0",
+                got=f"{highest:.4g} c0",
+                mend="extend the table, or lower the potential or the reservoir",
+            )
+
+
+def _below_one(rho: np.ndarray) -> np.ndarray:
+    if not np.all(rho < 1):
+        raise InputError(
+            "ions larger than their space",
+            wanted="sum(volume c) < 1",
+            got=f"{np.max(rho):.4g}",
+        )
+    return rho
+
+
+def _entries(vector) -> list:
+    """Entries of an array or of a constant of a form."""
+    n = vector.shape[0] if isinstance(vector, np.ndarray) else vector.ufl_shape[0]
+    return [vector[j] for j in range(n)]

@@ -1,0 +1,90 @@
+"""An electrode whose potential follows from a given current."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..core.errors import InputError
+from .medium import Conditions
+from .model import NernstPlanckPoisson
+from .newton import Held, Newton
+from .observables import charges, inflows
+
+
+class FloatingPotential:
+    """The potential of all terms at a border, and of phi where it is held there.
+
+    Parameters
+    ----------
+    model
+        The equations.
+    place
+        The border.
+    conditions
+        That give a current there.
+
+    Attributes
+    ----------
+    value
+        The potential, kT/e.
+    """
+
+    def __init__(self, model: NernstPlanckPoisson, place: str, conditions: Conditions):
+        self.model, self.place, self._conditions = model, place, conditions
+        self._names = [
+            f"border.{j}.potential"
+            for j, border in enumerate(model.borders)
+            if border.place == place and "potential" in border.numbers
+        ]
+        self._metal = place in conditions.phi
+        if not self._names and not self._metal:
+            raise InputError(
+                "a current through a border without an electrode",
+                wanted="a held potential, a Stern layer or charge transfer there",
+                got=f"nothing of that at {place!r}",
+            )
+        self._rows = model.unknowns(-1, place) if self._metal else np.zeros(0, dtype=int)
+        given = [getattr(b, "potential", 0.0) for b in model.borders if b.place == place]
+        self.value = float(conditions.phi.get(place, given[0] if given else 0.0))
+        self._newton: Newton = model.newton
+        self._rate = lambda charge: 0.0
+
+    def aim(self, conditions: Conditions, step: float, bdf) -> None:
+        """Take over the current of a time step, with what charges the border."""
+        self._conditions, self._newton = conditions, bdf.newton
+        self._rate = lambda charge: bdf.rate(step, self.place, charge)
+
+    def put(self, value: float, held: Held) -> None:
+        """Take over a value, in the equations and in what is held."""
+        self.value = value
+        self.model.put({name: np.array(value) for name in self._names})
+        held.values[np.isin(held.rows, self._rows)] = value
+
+    def mismatch(self) -> float:
+        """Current at the present state, less that wanted."""
+        z = self.model.charge_numbers
+        inflow = inflows(self.model, self._conditions, self._newton)
+        carried = sum(z[i] * flux for (i, at), flux in inflow.items() if at == self.place)
+        charge = charges(self.model, self._conditions, self._newton).get(self.place, 0.0)
+        return float(carried + self._rate(charge) - self._conditions.current[self.place])
+
+
+def floating_of(
+    model: NernstPlanckPoisson, conditions: Conditions
+) -> FloatingPotential | None:
+    """The electrode whose current is given, if there is one.
+
+    Raises
+    ------
+    InputError
+        When there are two, or it is no electrode.
+    """
+    if not conditions.current:
+        return None
+    if len(conditions.current) > 1:
+        raise InputError(
+            "more than one given current",
+            wanted="one border with a current, the others with potentials",
+            got=", ".join(conditions.current),
+        )
+    return FloatingPotential(model, next(iter(conditions.current)), conditions)

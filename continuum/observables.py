@@ -1,0 +1,68 @@
+"""Currents, charges and balances of a state."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .closures import NUMPY
+from .medium import Conditions, Medium, Place
+from .model import NernstPlanckPoisson
+from .newton import Newton
+
+
+def concentrations(
+    model: NernstPlanckPoisson, medium: Medium, state: np.ndarray
+) -> np.ndarray:
+    """Concentrations of a state, shape (n_species, n_nodes)."""
+    psi, phi, z = state[:-1], state[-1], model.charge_numbers
+    ln_a = medium.ln_activity[:, None] + psi - z[:, None] * phi - medium.mu_ex
+    closure = medium.closure
+    rows = list(ln_a)
+    ln_c = closure.ln_concentrations(NUMPY, closure.parameters, rows, rows)
+    return np.exp(ln_c)
+
+
+def inflows(
+    model: NernstPlanckPoisson, conditions: Conditions, newton: Newton
+) -> dict[tuple[int, Place], float]:
+    """Flux of each species into the domain, where it can enter."""
+    reaction = newton.reactions()
+    found: dict[tuple[int, Place], float] = {}
+    for i, place in (*conditions.psi, *conditions.concentration):
+        found[i, place] = _sum_at(model, reaction, i, place)
+    for j, border in enumerate(model.borders):
+        let_in = _let_in(model, newton, reaction, j)
+        for i in range(model.n_species):
+            if let_in[i] != 0.0:
+                key = (i, border.place)
+                found[key] = found.get(key, 0.0) + let_in[i]
+    return found
+
+
+def charges(
+    model: NernstPlanckPoisson, conditions: Conditions, newton: Newton
+) -> dict[Place, float]:
+    """Charge of each border that has one."""
+    reaction = newton.reactions()
+    found = {place: _sum_at(model, reaction, -1, place) for place in conditions.phi}
+    for j, border in enumerate(model.borders):
+        charge = _let_in(model, newton, reaction, j)[-1]
+        if charge != 0.0:
+            found[border.place] = found.get(border.place, 0.0) + charge
+    return found
+
+
+def _sum_at(model: NernstPlanckPoisson, reaction: np.ndarray, i: int, place) -> float:
+    rows = model.unknowns(i, place)
+    mine = rows[rows < len(reaction)]
+    return model.domain.comm.allreduce(float(reaction[mine].sum()))
+
+
+def _let_in(
+    model: NernstPlanckPoisson, newton: Newton, reaction: np.ndarray, j: int
+) -> np.ndarray:
+    """What the j-th term lets in of each component."""
+    with model.without_border(j):
+        change = newton.reactions() - reaction
+    total = change.reshape(-1, model.n_species + 1).sum(axis=0)
+    return np.array(model.domain.comm.allreduce(total))

@@ -1,0 +1,109 @@
+"""Homogeneous reactions, given as expressions of concentrations."""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..core.errors import InputError
+
+_OPERATORS = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+}
+_FUNCTIONS = ("exp", "ln")
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """A reaction in the domain.
+
+    Attributes
+    ----------
+    expression
+        Rate, such as ``"kf * A * B - kb * AB"``: names of species are their
+        concentrations; numbers, parameters, + - * / **, ``exp`` and ``ln`` may be used.
+    stoichiometry
+        Species index -> number produced (consumed < 0) at unit rate.
+    species
+        Names of the species of the model.
+    parameters
+        Name -> number.
+    scale
+        (concentration, rate): what unit values of the model are in the expression.
+
+    Raises
+    ------
+    InputError
+        When the expression holds anything else.
+    """
+
+    expression: str
+    stoichiometry: Mapping[int, float]
+    species: Sequence[str]
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    scale: tuple[float, float] = (1.0, 1.0)
+
+    def __post_init__(self):
+        names = {*self.species, *self.parameters}
+        for node in ast.walk(self._tree()):
+            if isinstance(node, ast.Name) and node.id not in names | {*_FUNCTIONS}:
+                raise self._refused(f"the name {node.id}", ", ".join(sorted(names)))
+        self.rate(math_functions(), [1.0] * len(self.species))
+
+    def _tree(self) -> ast.expr:
+        try:
+            return ast.parse(self.expression, mode="eval").body
+        except SyntaxError as exc:
+            raise self._refused(str(exc), "an arithmetic expression") from exc
+
+    def _refused(self, got: str, wanted: str) -> InputError:
+        return InputError(
+            f"a rate that cannot be used: {self.expression!r}", wanted=wanted, got=got
+        )
+
+    def rate(self, fn, c: Sequence):
+        """Rate in units of the model, from its concentrations."""
+        density, unit = self.scale
+        values: dict[str, object] = dict(self.parameters)
+        values |= {name: density * c[i] for i, name in enumerate(self.species)}
+        return self._value(self._tree(), fn, values) / unit
+
+    def _value(self, node: ast.expr, fn, values: Mapping[str, object]):
+        """Value of a node of the expression; only arithmetic is understood."""
+
+        def of(part):
+            return self._value(part, fn, values)
+
+        if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+            return float(node.value)
+        if isinstance(node, ast.Name) and node.id in values:
+            return values[node.id]
+        if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+            return _OPERATORS[type(node.op)](of(node.left), of(node.right))
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            return -of(node.operand)
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in _FUNCTIONS
+            and len(node.args) == 1
+            and not node.keywords
+        ):
+            return getattr(fn, node.func.id)(of(node.args[0]))
+        raise self._refused(
+            f"{ast.unparse(node)!r}", "numbers, names, + - * / **, exp(), ln()"
+        )
+
+
+def math_functions():
+    """Functions of plain numbers under the names that expressions use."""
+    from types import SimpleNamespace
+
+    return SimpleNamespace(exp=math.exp, ln=math.log)

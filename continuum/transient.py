@@ -1,0 +1,248 @@
+"""States in time, with control of the error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..core.errors import InputError, StageError
+from .bdf import Bdf2
+from .borders import numbers_of
+from .floating import floating_of
+from .medium import Conditions, Medium
+from .model import NernstPlanckPoisson
+from .newton import NotConverged
+from .observables import charges, inflows
+from .steady import (
+    Progress,
+    Report,
+    Solution,
+    check_terms,
+    held_unknowns,
+    load_of,
+    solution_of,
+)
+
+#: Steps grow by at most this factor: BDF2 is stable below 1 + sqrt(2).
+GROWTH = 2.4
+#: Growth of the first steps, which are of first order.
+FIRST_GROWTH = 10.0
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What happened between two times, in scaled units.
+
+    Attributes
+    ----------
+    time
+        Of the start and of every step, shape (n_steps + 1,).
+    inflow
+        (species index, place) -> flux into the domain, shape (n_steps + 1,).
+    charge
+        Place -> surface charge, shape (n_steps + 1,).
+    current
+        Place -> electric current into the domain: of the ions, and what charges the
+        border, shape (n_steps + 1,). That of the start is 0 by convention.
+    potential
+        Of the electrode with a given current, shape (n_steps + 1,); empty without.
+    snapshots
+        Time -> state, of the start, the times asked for and the end.
+    steps, rejected, iterations
+        Accepted steps, those that were made again, and Newton iterations of all.
+    """
+
+    time: np.ndarray
+    inflow: dict
+    charge: dict
+    current: dict
+    potential: np.ndarray
+    snapshots: dict[float, Solution]
+    steps: int
+    rejected: int
+    iterations: int
+
+    @property
+    def last(self) -> Solution:
+        """The state at the end."""
+        return self.snapshots[max(self.snapshots)]
+
+
+def solve_transient(
+    model: NernstPlanckPoisson,
+    medium: Medium,
+    conditions: Conditions | Callable[[float], Conditions],
+    until: float,
+    *,
+    start: Solution,
+    begin: float = 0.0,
+    tolerance: float = 3e-3,
+    first_step: float | None = None,
+    longest_step: float = np.inf,
+    at: ArrayLike = (),
+    progress: Progress | None = None,
+) -> Run:
+    """Follow a state in time.
+
+    Parameters
+    ----------
+    model, medium
+        The equations and what fills the domain; the medium does not change.
+    conditions
+        At all times, or a smooth function of time. They may differ from those of `start`:
+        a jump at `begin` is met by a first step during which no ion moves.
+    until
+        Last time.
+    start
+        State at `begin`.
+    tolerance
+        Error of a step: root mean square over nodes of ``dc / (c_ref + c)``, of the worst
+        species.
+    first_step
+        1e-9 of the whole time by default.
+    longest_step
+        Upper bound of steps.
+    at
+        Times that are met exactly and whose states are kept.
+    progress
+        Called with (time since begin, whole time, "time").
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    InputError
+        When conditions do not fit the model or times are out of order.
+    StageError
+        When steps become too short.
+    """
+    stops = np.unique([*np.ravel(at), until])
+    if not begin < stops[0] or stops[-1] != until or not tolerance > 0:
+        raise InputError(
+            "times of a transient",
+            wanted=f"begin {begin:g} < all of `at` <= until, tolerance > 0",
+            got=f"until {until:g}, at {np.ravel(at).tolist()}, tolerance {tolerance:g}",
+        )
+    drive = conditions if callable(conditions) else lambda time: conditions
+    walk = _Walk(model, medium, drive, start, begin)
+    whole = until - begin
+    step = min(1e-9 * whole if first_step is None else first_step, longest_step)
+    while walk.time < until:
+        stop = float(stops[np.searchsorted(stops, walk.time, side="right")])
+        step = min(walk.advance(step, stop, tolerance, whole), longest_step)
+        if progress is not None:
+            progress(walk.time - begin, whole, "time")
+    return walk.run()
+
+
+class _Walk:
+    """The steps of one run."""
+
+    def __init__(self, model, medium, drive, start: Solution, begin: float):
+        self.model, self.medium, self.drive, self.time = model, medium, drive, begin
+        first = drive(begin)
+        check_terms(model, first)
+        model.put(load_of(model, medium, first))
+        model.state = start.state
+        self.floating = floating_of(model, first)
+        if self.floating is not None and start.potential is not None:
+            self.floating.value = start.potential
+        self.bdf = Bdf2(model, medium)
+        self.bdf.remember(begin, start.charge)
+        self.starting = True
+        self.rejected = self.iterations = 0
+        self.rows: list[tuple] = [
+            (begin, start.inflow, start.charge, {}, start.potential)
+        ]
+        self.snapshots = {begin: start}
+
+    def advance(self, step: float, stop: float, tolerance: float, whole: float) -> float:
+        """Make one step that is good enough, and return the length of the next."""
+        wanted, newton = step, self.bdf.newton
+        while True:
+            left = stop - self.time
+            # What would be left as a sliver is shared between two steps.
+            now = left if wanted >= left else min(wanted, max(0.5 * left, left - wanted))
+            before = newton.iterations
+            try:
+                conditions = self._attempt(now)
+            except NotConverged as exc:
+                failure, error = str(exc), np.inf
+            else:
+                failure, error = "", self.bdf.error(now) / tolerance
+            self.iterations += newton.iterations - before
+            # The first instant after a jump has no error to control: no ion moves.
+            if not failure and (error <= 1.0 or now <= 1e-12 * whole):
+                break
+            self.rejected += 1
+            wanted = now * (0.25 if failure else np.clip(self._factor(error), 0.1, 0.8))
+            if wanted < 1e-15 * whole:
+                raise _stuck(self.time, failure or "an error that no step makes small")
+        factor = self._factor(error)
+        limit = GROWTH if self.bdf.order == 2 else FIRST_GROWTH
+        self._accept(now, stop if now == left else self.time + now, conditions, stop)
+        self.starting &= factor > FIRST_GROWTH
+        if self.starting:
+            self.bdf.restart()
+        return max(now, min(step, wanted)) * float(np.clip(factor, 0.2, limit))
+
+    def _attempt(self, step: float) -> Conditions:
+        conditions = self.drive(self.time + step)
+        self.model.put(numbers_of(conditions.borders))
+        held = held_unknowns(self.model, self.medium, conditions)
+        if self.floating is not None:
+            self.floating.aim(conditions, step, self.bdf)
+        self.bdf.attempt(step, held, self.floating)
+        return conditions
+
+    def _factor(self, error: float) -> float:
+        """By what a step may grow."""
+        return 0.9 * max(error, 1e-12) ** (-1 / (self.bdf.order + 1))
+
+    def _accept(self, step: float, time: float, conditions: Conditions, stop: float):
+        inflow = inflows(self.model, conditions, self.bdf.newton)
+        charge = charges(self.model, conditions, self.bdf.newton)
+        current = self.bdf.currents(step, inflow, charge)
+        potential = None if self.floating is None else self.floating.value
+        self.bdf.remember(time, charge)
+        self.rows.append((time, inflow, charge, current, potential))
+        self.time = time
+        if time == stop:
+            state = solution_of(self.model, self.medium, conditions, Report(0, 0, 0))
+            state = replace(state, inflow=inflow, charge=charge, potential=potential)
+            self.snapshots[time] = state
+
+    def run(self) -> Run:
+        """What was recorded."""
+        time, inflow, charge, current, potential = zip(*self.rows, strict=True)
+        floats = [value for value in potential if value is not None]
+        return Run(
+            np.array(time),
+            _series(inflow),
+            _series(charge),
+            _series(current),
+            np.array(floats),
+            self.snapshots,
+            len(time) - 1,
+            self.rejected,
+            self.iterations,
+        )
+
+
+def _series(rows: tuple[dict, ...]) -> dict:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: np.array([row.get(name, 0.0) for row in rows]) for name in names}
+
+
+def _stuck(time: float, why: str) -> StageError:
+    return StageError(
+        "the transient stopped",
+        wanted="steps that converge",
+        got=f"at time {time:.6g}: {why}",
+        mend="refine the mesh where fields are steep, or raise the tolerance",
+    )
