@@ -151,14 +151,32 @@ def tagged(tags, number: int) -> np.ndarray:
 
 def facet_vertices(mesh, facets: np.ndarray) -> np.ndarray:
     """Positions of the vertices of facets, shape (n_facets, dimension, 3)."""
+    return _vertices(mesh, mesh.topology.dim - 1, facets)
+
+
+def cell_vertices_at(mesh, facets: np.ndarray) -> np.ndarray:
+    """Positions of the vertices of a cell at each facet, shape (n, dimension + 1, 3)."""
     dim = mesh.topology.dim
     mesh.topology.create_connectivity(dim - 1, dim)
+    beside = mesh.topology.connectivity(dim - 1, dim)
+    cells = np.array([beside.links(facet)[0] for facet in facets], dtype=np.int32)
+    return _vertices(mesh, dim, cells)
+
+
+def owned_facets(mesh, facets: np.ndarray) -> np.ndarray:
+    """Those facets that no other process counts as its own."""
+    dim = mesh.topology.dim - 1
+    return facets[facets < mesh.topology.index_map(dim).size_local]
+
+
+def _vertices(mesh, dim: int, entities: np.ndarray) -> np.ndarray:
+    mesh.topology.create_connectivity(dim, mesh.topology.dim)
     if hasattr(dolfinx.mesh, "entities_to_geometry"):  # 0.8
-        nodes = dolfinx.mesh.entities_to_geometry(mesh, dim - 1, facets)
+        nodes = dolfinx.mesh.entities_to_geometry(mesh, dim, entities)
     else:
         inner = mesh._cpp_object if hasattr(mesh, "_cpp_object") else mesh._mesh
-        nodes = dolfinx.cpp.mesh.entities_to_geometry(inner, dim - 1, facets, False)
-    return mesh.geometry.x[nodes].reshape(len(facets), dim, 3)
+        nodes = dolfinx.cpp.mesh.entities_to_geometry(inner, dim, entities, False)
+    return mesh.geometry.x[nodes].reshape(len(entities), dim + 1, 3)
 
 
 # ---------------------------------------------------------------------------- spaces
@@ -181,6 +199,13 @@ def lagrange(mesh, degree: int, size: int):
 def node_positions(space) -> np.ndarray:
     """Coordinates of the nodes of this process, shared ones last, shape (n_nodes, 3)."""
     return space.tabulate_dof_coordinates().copy()
+
+
+def cell_nodes(space) -> np.ndarray:
+    """Nodes of each cell of this process, shape (n_cells, nodes of a cell)."""
+    listed = space.dofmap.list
+    listed = getattr(listed, "array", listed)  # an adjacency list before 0.7
+    return np.asarray(listed).reshape(-1, space.dofmap.dof_layout.num_dofs)
 
 
 def border_nodes(space, facets: np.ndarray) -> np.ndarray:

@@ -32,6 +32,10 @@ class Border:
     #: Those of them that are zero at rest: continuation brings them in.
     driving: ClassVar[tuple[str, ...]] = ()
 
+    def drives(self) -> tuple[str, ...]:
+        """`driving`, of this term."""
+        return self.driving
+
     def signature(self) -> tuple:
         """What a compiled form depends on: all but the numbers."""
         fixed = [
@@ -40,6 +44,10 @@ class Border:
             if name not in self.numbers
         ]
         return (type(self).__name__, *fixed)
+
+    def determines(self, species: int) -> bool:
+        """Whether the amount of a species is determined by this term."""
+        return False
 
     def inflow(self, fn, k, medium) -> dict:
         """What enters, per area.
@@ -106,6 +114,10 @@ class Stern(Border):
 class Outflow(Border):
     """Ions leave with the given velocity; their diffusive flux vanishes."""
 
+    def determines(self, species):
+        """What flows out is in proportion to what is there."""
+        return True
+
     def inflow(self, fn, k, medium):
         """What the flow carries out, negative."""
         speed = sum(
@@ -152,7 +164,11 @@ class ChargeTransfer(Border):
         "alpha",
         "electrons",
     )
-    driving: ClassVar[tuple[str, ...]] = ("rate", "potential", "equilibrium")
+    driving: ClassVar[tuple[str, ...]] = ("potential", "equilibrium")
+
+    def drives(self):
+        """The rate too where one branch alone never rests."""
+        return self.driving if self.branch == "both" else (*self.driving, "rate")
 
     def __post_init__(self):
         if self.branch not in ("both", "anodic", "cathodic"):
@@ -203,6 +219,6 @@ def at_rest(borders: Sequence[Border]) -> dict[str, np.ndarray]:
     """The driving numbers of all terms, zero."""
     numbers = {}
     for j, border in enumerate(borders):
-        for name in border.driving:
+        for name in border.drives():
             numbers[f"border.{j}.{name}"] = np.array(0.0)
     return numbers

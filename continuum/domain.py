@@ -94,6 +94,25 @@ class Domain:
         """Facets of a border on this process."""
         return fx.tagged(self.tags, self._number(border))
 
+    def area(self, border: str) -> float:
+        """Size of a border: length or area, over the full turn in axial symmetry."""
+        facets = fx.owned_facets(self.mesh, self.facets(border))
+        corners = fx.facet_vertices(self.mesh, facets)
+        middle = corners[:, :, 0].mean(axis=1)
+        shell = SYMMETRIES[self.symmetry](middle) * np.ones(len(corners))
+        local = float((shell * _sizes(corners)).sum())
+        return self.comm.allreduce(local, op=fx.MPI.SUM)
+
+    def size_at(self, border: str) -> float:
+        """Height of the highest cell at a border."""
+        facets = self.facets(border)
+        corners = fx.facet_vertices(self.mesh, facets)
+        # Of a simplex only the corner opposite to the facet is off its plane.
+        offset = fx.cell_vertices_at(self.mesh, facets) - corners[:, :1]
+        heights = np.abs(np.einsum("fcx,fx->fc", offset, _normals(corners))).max(axis=1)
+        local = float(heights.max(initial=0.0))
+        return self.comm.allreduce(local, op=fx.MPI.MAX)
+
     def nodes(self, space, place: str | float) -> np.ndarray:
         """Nodes of a space at a place, as indices of this process.
 
@@ -141,6 +160,26 @@ class Domain:
                 "unknown border", wanted=", ".join(self.borders), got=repr(border)
             )
         return self.borders[border]
+
+
+def _sizes(corners: np.ndarray) -> np.ndarray:
+    """Length or area of points, segments or triangles (n, k, 3)."""
+    edges = corners[:, 1:] - corners[:, :1]
+    if edges.shape[1] == 0:
+        return np.ones(len(corners))
+    if edges.shape[1] == 1:
+        return np.linalg.norm(edges[:, 0], axis=1)
+    return np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1) / 2
+
+
+def _normals(corners: np.ndarray) -> np.ndarray:
+    """Unit normals of points (along x), segments in the plane, or triangles."""
+    edges = corners[:, 1:] - corners[:, :1]
+    if edges.shape[1] == 0:
+        return np.tile([1.0, 0.0, 0.0], (len(corners), 1))
+    last = edges[:, 1] if edges.shape[1] == 2 else np.array([0.0, 0.0, 1.0])
+    normal = np.cross(edges[:, 0], last)
+    return normal / np.linalg.norm(normal, axis=1, keepdims=True)
 
 
 def interval(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from . import _dolfinx as fx
 from ._dolfinx import ufl
@@ -66,7 +67,7 @@ class Gather:
 
     def __init__(self, field: NodalField):
         space = field.function.function_space
-        self._comm = space.mesh.comm
+        self.comm = space.mesh.comm
         n_owned = space.dofmap.index_map.size_local
         self._owned = np.flatnonzero(field.order < n_owned)
         points = self._together(field.points.T).T
@@ -74,13 +75,18 @@ class Gather:
         keys = np.round(points / np.abs(points).max(initial=1e-300), 12)
         self._sorted = np.lexsort(keys.T[::-1])
         self.points = points[self._sorted]
+        self._mine = cKDTree(self.points).query(field.points)[1]
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """All nodes' values, shape (..., n_all), on every process."""
         return self._together(values)[..., self._sorted]
 
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """Inverse: this process's part (..., n_nodes) of values of all nodes."""
+        return values[..., self._mine]
+
     def _together(self, values: np.ndarray) -> np.ndarray:
-        parts = self._comm.allgather(values[..., self._owned])
+        parts = self.comm.allgather(values[..., self._owned])
         return np.concatenate(parts, axis=-1)
 
 

@@ -27,6 +27,8 @@ class FloatingPotential:
     ----------
     value
         The potential, kT/e.
+    wanted
+        The current.
     """
 
     def __init__(self, model: NernstPlanckPoisson, place: str, conditions: Conditions):
@@ -44,14 +46,17 @@ class FloatingPotential:
                 got=f"nothing of that at {place!r}",
             )
         self._rows = model.unknowns(-1, place) if self._metal else np.zeros(0, dtype=int)
-        given = [getattr(b, "potential", 0.0) for b in model.borders if b.place == place]
+        terms = [b for b in conditions.borders if b.place == place]
+        given = [getattr(b, "potential", 0.0) for b in terms]
         self.value = float(conditions.phi.get(place, given[0] if given else 0.0))
+        self.wanted = float(conditions.current[place])
         self._newton: Newton = model.newton
         self._rate = lambda charge: 0.0
 
     def aim(self, conditions: Conditions, step: float, bdf) -> None:
         """Take over the current of a time step, with what charges the border."""
         self._conditions, self._newton = conditions, bdf.newton
+        self.wanted = float(conditions.current[self.place])
         self._rate = lambda charge: bdf.rate(step, self.place, charge)
 
     def put(self, value: float, held: Held) -> None:
@@ -66,7 +71,7 @@ class FloatingPotential:
         inflow = inflows(self.model, self._conditions, self._newton)
         carried = sum(z[i] * flux for (i, at), flux in inflow.items() if at == self.place)
         charge = charges(self.model, self._conditions, self._newton).get(self.place, 0.0)
-        return float(carried + self._rate(charge) - self._conditions.current[self.place])
+        return float(carried + self._rate(charge) - self.wanted)
 
 
 def floating_of(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +19,9 @@ from .domain import Domain
 from .fields import NodalField, unit_normal
 from .newton import Newton
 from .reactions import Reaction
+
+#: Concentration that is added to that of mobile ions; far below any that matters.
+TRACE = 1e-40
 
 UFL = SimpleNamespace(exp=ufl.exp, ln=ufl.ln, tanh=ufl.tanh, maximum=ufl.max_value)
 
@@ -91,6 +95,8 @@ class NernstPlanckPoisson:
         self.residual = self._residual()
         self.storage = self._storage()
         self.newton = self.compile(self.residual)
+        self._kept: dict[Hashable, Any] = {}
+        self.newton.damped = True
 
     def _fields(self, anisotropic: bool, advection: bool) -> None:
         mesh, n = self.domain.mesh, len(self.charge_numbers)
@@ -100,6 +106,7 @@ class NernstPlanckPoisson:
         self._state = NodalField(self.space)  # psi_i, phi
         self._frozen = fx.function(self.space)
         self._load = NodalField(self.space)  # mu_ex_i, fixed charge
+        self._frozen_load = fx.function(self.space)
         # Positive fields are kept as logarithms: positive between the nodes too.
         self._ln_mobility = NodalField(self.space)  # ln D_i, ln eps
         self._wall = NodalField(self.space) if anisotropic else None  # ln D_par, distance
@@ -147,19 +154,24 @@ class NernstPlanckPoisson:
         n, k = self.n_species, self._constants
         z, load = k["z"], self._load.function
 
-        def ln_a(state):
+        def ln_a(state, mu):
             return [
-                k["ln_activity"][i] + state[i] - z[i] * state[n] - load[i]
-                for i in range(n)
+                k["ln_activity"][i] + state[i] - z[i] * state[n] - mu[i] for i in range(n)
             ]
 
         numbers = {name: k[f"closure.{name}"] for name in self.closure.parameters}
-        seen = ln_a(u) if frozen is None else ln_a(frozen)
-        ln_c = self.closure.ln_concentrations(UFL, numbers, ln_a(u), seen)
+        known = ln_a(u, load)
+        seen = known if frozen is None else ln_a(frozen, self._frozen_load)
+        ln_c = self.closure.ln_concentrations(UFL, numbers, known, seen)
         velocity = None if self._velocity is None else self._velocity.function
         c = [ufl.exp(value) for value in ln_c]
         psi = [u[i] for i in range(n)]
         return SimpleNamespace(psi=psi, phi=u[n], c=c, z=z, velocity=velocity)
+
+    @property
+    def here(self) -> SimpleNamespace:
+        """`local` at the model's own state."""
+        return self.local(self._state.function, self._frozen)
 
     def integral(self, inside):
         """UFL integral over the domain."""
@@ -175,7 +187,9 @@ class NernstPlanckPoisson:
         displacement = self._constants["poisson"] * ufl.exp(ln_mobility[n])
         inside = displacement * ufl.inner(ufl.grad(u[n]), ufl.grad(v[n])) - charge * v[n]
         for i in range(n):
-            inside += here.c[i] * ufl.inner(self._driven(i, u[i]), ufl.grad(v[i]))
+            # Without a trace of mobility rows of psi vanish where c underflows.
+            mobile = here.c[i] + TRACE
+            inside += mobile * ufl.inner(self._driven(i, u[i]), ufl.grad(v[i]))
             if here.velocity is not None:
                 inside -= here.c[i] * self._along(here.velocity, ufl.grad(v[i]))
         for j, reaction in enumerate(self.reactions):
@@ -202,7 +216,7 @@ class NernstPlanckPoisson:
     def border_form(self, j: int, v):
         """What the j-th term lets in, tested with v."""
         border = self.borders[j]
-        here = self.local(self._state.function, self._frozen)
+        here = self.here
         here.normal = ufl.FacetNormal(self.domain.mesh)
         k = {name: self._constants[f"border.{j}.{name}"] for name in border.numbers}
         inflow = border.inflow(UFL, k, here)
@@ -221,7 +235,7 @@ class NernstPlanckPoisson:
 
     def _storage(self):
         v = ufl.TestFunction(self.space)
-        here = self.local(self._state.function, self._frozen)
+        here = self.here
         return self.integral(sum(here.c[i] * v[i] for i in range(self.n_species)))
 
     # ----------------------------------------------------------------------- numbers
@@ -280,6 +294,8 @@ class NernstPlanckPoisson:
         values = target.values
         values[rows] = value
         target.values = values
+        if target is self._load:
+            self._frozen_load.x.array[:] = target.function.x.array
 
     def unknowns(self, component: int, place: str | float) -> np.ndarray:
         """Indices of the unknowns of a component (-1 for phi) at a place.
@@ -296,6 +312,23 @@ class NernstPlanckPoisson:
     def x(self) -> np.ndarray:
         """First coordinate of the nodes, shape (n_nodes,)."""
         return self.points[:, 0]
+
+    @property
+    def nodes(self) -> NodalField:
+        """The state as a field, whose nodes `points` are."""
+        return self._state
+
+    @property
+    def coefficients(self) -> dict[str, NodalField]:
+        """Load (mu_ex_i, fixed charge), ln_mobility (ln D_i, ln eps), wall (ln D_par)."""
+        wall = {} if self._wall is None else {"wall": self._wall}
+        return {"load": self._load, "ln_mobility": self._ln_mobility, **wall}
+
+    def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What `make` gave the first time, kept for this model: forms compiled later."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
 
     @property
     def order(self) -> np.ndarray:

@@ -75,6 +75,9 @@ class Newton:
         PETSc vector that is added to the residual, or None.
     before_assembly
         Called before the forms are assembled.
+    damped
+        Whether increments above 1 count as ``1 + ln`` of them, as in simulators of
+        semiconductors: far from the solution exponentials make steps too long.
     iterations, linear_iterations
         Of all solves so far, failed ones too.
     """
@@ -94,6 +97,7 @@ class Newton:
         self.tolerance, self.max_iterations = tolerance, max_iterations
         self.before_assembly = before_assembly
         self.load: Any = None
+        self.damped = False
         self.iterations = self.linear_iterations = 0
         space = u.function_space
         self._map = space.dofmap.index_map
@@ -139,16 +143,17 @@ class Newton:
         """
         for iteration in range(1, self.max_iterations + 1):
             self.iterations += 1
+            change = 0.0
             try:
                 right = self._right_side(held)
                 self.assemble(held)
                 step = self.linear(right)
                 if floating is not None:
-                    step = self._bordered(step, right, held, floating)
+                    step, change = self._bordered(step, right, held, floating)
             except NotConverged as exc:
                 raise NotConverged(f"{exc} in iteration {iteration}") from exc
             self.u.x.array[:] -= step
-            if self.largest(step) < self.tolerance:
+            if max(self.largest(step), abs(change)) < self.tolerance:
                 return iteration
         raise NotConverged(f"no convergence in {self.max_iterations} iterations")
 
@@ -160,8 +165,8 @@ class Newton:
 
     def _bordered(
         self, step: np.ndarray, right: np.ndarray, held: Held, floating: Floating
-    ) -> np.ndarray:
-        """Step of the unknowns when a number moves along, which is moved here."""
+    ) -> tuple[np.ndarray, float]:
+        """Step of the unknowns and that of a number along with them, made here."""
         value, unknowns = floating.value, self.u.x.array
         before = floating.mismatch()
         nudge = 1e-6 * max(1.0, abs(value))
@@ -182,7 +187,12 @@ class Newton:
             raise NotConverged("a current that does not depend on the potential")
         change = (along(step) - before) / slope
         floating.put(value + change, held)
-        return step + change * response
+        return step + change * response, change
+
+    @property
+    def matrix(self):
+        """PETSc matrix of the last `assemble`."""
+        return self._matrix
 
     def assemble(self, held: Held) -> None:
         """Jacobian at the present state, with the rows of what is held."""
@@ -242,3 +252,8 @@ class Newton:
         nodes = np.asarray(rows // self._block, dtype=np.int32)
         first = np.asarray(self._map.local_to_global(nodes)) * self._block
         return (first + rows % self._block).astype(PETSc.IntType)
+
+
+def _shortened(step: np.ndarray) -> np.ndarray:
+    size = np.abs(step)
+    return np.sign(step) * np.where(size > 1, 1 + np.log(np.maximum(size, 1)), size)

@@ -92,6 +92,17 @@ class Solution:
     report: Report
     potential: float | None = None
 
+    @classmethod
+    def at_rest(
+        cls, model: NernstPlanckPoisson, medium: Medium, conditions: Conditions
+    ) -> Solution:
+        """Psi and phi zero everywhere, as before anything was switched on."""
+        zero = np.zeros((model.n_species, len(model.points)))
+        state = np.vstack([zero, zero[:1]])
+        c = concentrations(model, medium, state)
+        none = Report(0, 0, 0)
+        return cls(model.points, zero, zero[0], c, {}, {}, medium, conditions, none)
+
     @property
     def x(self) -> np.ndarray:
         """First coordinate of the nodes, shape (n_nodes,)."""
@@ -156,7 +167,7 @@ def solve_steady(
             taken.append((part, 0, str(exc)))
             step /= 2
             if step < SMALLEST_STEP:
-                raise _stuck(done, str(exc)) from exc
+                raise _stuck(model, medium, done, str(exc)) from exc
         else:
             taken.append((part, iterations, ""))
             done, step = part, step * 2
@@ -187,16 +198,18 @@ class _Path:
             self.first = self.last | load_of(model, start.medium, start.conditions)
             model.state = start.state
         self.held = held_unknowns(model, medium, conditions)
-        self.floating = floating_of(model, conditions)
-        if (
-            self.floating is not None
-            and start is not None
-            and start.potential is not None
-        ):
-            self.floating.value = start.potential
         unknowns = model.newton.u.x.array
         self.origin = self.held.values + self.held.mismatch(unknowns)
         self.change = self.held.values - self.origin
+        self.floating = floating_of(model, conditions)
+        if self.floating is not None:
+            if start is None:
+                self.floating.value = 0.0
+            elif start.potential is not None:
+                self.floating.value = start.potential
+            self.currents = [0.0, self.floating.wanted]
+            self.put(0.0)
+            self.currents[0] = self.floating.mismatch()
 
     def put(self, part: float) -> Held:
         """Put a part of the load on; what is held then."""
@@ -205,7 +218,12 @@ class _Path:
             for name, last in self.last.items()
         }
         self.model.put(blended)
-        return replace(self.held, values=self.origin + part * self.change)
+        held = replace(self.held, values=self.origin + part * self.change)
+        if self.floating is not None:
+            first, last = self.currents
+            self.floating.wanted = (1 - part) * first + part * last
+            self.floating.put(self.floating.value, held)
+        return held
 
     def advance(self, done: float, part: float) -> int:
         """Newton iterations from the state at `done` to that at `part`.
@@ -222,8 +240,6 @@ class _Path:
             # Along the tangent first: exp(mu_ex) far off the state would overflow.
             values += (part - done) * self._tangent(done)
             held = self.put(part)
-            if self.floating is not None:
-                self.floating.put(potential, held)
             fixed = held.factors == 0
             values[held.rows[fixed]] = held.values[fixed]
             return newton.solve(held, self.floating)
@@ -271,9 +287,11 @@ def check_held(model: NernstPlanckPoisson, conditions: Conditions) -> None:
     InputError
     """
     held = {i for i, _ in (*conditions.psi, *conditions.concentration)}
-    for border in conditions.borders:
-        held |= set(getattr(border, "fixes", ()))
-    free = sorted(set(range(model.n_species)) - held)
+    free = [
+        i
+        for i in range(model.n_species)
+        if i not in held and not any(b.determines(i) for b in conditions.borders)
+    ]
     if free:
         raise InputError(
             "a species whose amount is not determined",
@@ -283,12 +301,21 @@ def check_held(model: NernstPlanckPoisson, conditions: Conditions) -> None:
         )
 
 
-def _stuck(done: float, why: str) -> StageError:
+def _stuck(
+    model: NernstPlanckPoisson, medium: Medium, done: float, why: str
+) -> StageError:
+    c = concentrations(model, medium, model.state)
+    worst, node = np.unravel_index(np.argmax(c), c.shape)
+    place = np.round(model.points[node, : model.domain.dim], 4).tolist()
+    crowded = c[worst, node] > 1e3 * np.max(medium.c_ref)
     return StageError(
         "the steady state was not found",
         wanted="convergence at the full load",
-        got=f"{done:.4g} of it, then {why}",
-        mend="refine the mesh where fields are steep, or come from a nearer solution",
+        got=f"{done:.4g} of it, then {why}; the highest concentration is "
+        f"{c[worst, node]:.3g} c0, of species {worst} at {place}",
+        mend="give the ions volumes, or the electrode a Stern layer"
+        if crowded
+        else "refine the mesh where fields are steep, or come from a nearer solution",
     )
 
 

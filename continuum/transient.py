@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,6 +12,8 @@ from numpy.typing import ArrayLike
 from ..core.errors import InputError, StageError
 from .bdf import Bdf2
 from .borders import numbers_of
+from .checkpoint import Checkpoint
+from .fields import Gather
 from .floating import floating_of
 from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
@@ -83,6 +86,7 @@ def solve_transient(
     first_step: float | None = None,
     longest_step: float = np.inf,
     at: ArrayLike = (),
+    checkpoint: Path | str | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Follow a state in time.
@@ -107,8 +111,11 @@ def solve_transient(
         Upper bound of steps.
     at
         Times that are met exactly and whose states are kept.
+    checkpoint
+        File that the run is kept in every half a minute, and taken up from: it ends as
+        if it had not been killed. The file is removed at the end.
     progress
-        Called with (time since begin, whole time, "time").
+        Called with (part of the work, 1, "time").
 
     Returns
     -------
@@ -132,12 +139,29 @@ def solve_transient(
     walk = _Walk(model, medium, drive, start, begin)
     whole = until - begin
     step = min(1e-9 * whole if first_step is None else first_step, longest_step)
+    kept = None
+    if checkpoint is not None:
+        numbers = [until, begin, tolerance, longest_step, *stops]
+        kept = Checkpoint(checkpoint, Gather(model.nodes), walk.identity(numbers))
+        step = walk.resume(kept, step)
     while walk.time < until:
         stop = float(stops[np.searchsorted(stops, walk.time, side="right")])
         step = min(walk.advance(step, stop, tolerance, whole), longest_step)
         if progress is not None:
-            progress(walk.time - begin, whole, "time")
+            progress(_share(walk.time - begin, whole, longest_step), 1.0, "time")
+        if kept is not None and kept.due():
+            walk.keep(kept, step)
+    if kept is not None:
+        kept.remove()
     return walk.run()
+
+
+def _share(time: float, whole: float, longest_step: float) -> float:
+    """Part of the work that is done: steps grow until they are the longest."""
+    if longest_step < 0.1 * whole:
+        return time / whole
+    first = 1e-6 * whole
+    return float(np.log1p(time / first) / np.log1p(whole / first))
 
 
 class _Walk:
@@ -156,9 +180,8 @@ class _Walk:
         self.bdf.remember(begin, start.charge)
         self.starting = True
         self.rejected = self.iterations = 0
-        self.rows: list[tuple] = [
-            (begin, start.inflow, start.charge, {}, start.potential)
-        ]
+        potential = None if self.floating is None else self.floating.value
+        self.rows: list[tuple] = [(begin, start.inflow, start.charge, {}, potential)]
         self.snapshots = {begin: start}
 
     def advance(self, step: float, stop: float, tolerance: float, whole: float) -> float:
@@ -213,9 +236,73 @@ class _Walk:
         self.rows.append((time, inflow, charge, current, potential))
         self.time = time
         if time == stop:
-            state = solution_of(self.model, self.medium, conditions, Report(0, 0, 0))
-            state = replace(state, inflow=inflow, charge=charge, potential=potential)
-            self.snapshots[time] = state
+            self._snapshot(conditions, self.rows[-1])
+
+    def identity(self, times: list[float]) -> dict:
+        """What a run that goes on must have in common with its checkpoint."""
+        model, medium = self.model, self.medium
+        return {
+            "times": times,
+            "charge_numbers": model.charge_numbers.tolist(),
+            "degree": model.degree,
+            "closure": model.closure.signature(),
+            "borders": [border.signature() for border in model.borders],
+            "c_ref": np.asarray(medium.c_ref).tolist(),
+            "poisson": medium.poisson,
+        }
+
+    def keep(self, kept: Checkpoint, step: float) -> None:
+        """Write all that `resume` needs."""
+        past, size = self.bdf.past, self.model.n_species + 1
+        numbers = {
+            "step": step,
+            "starting": self.starting,
+            "counts": [self.rejected, self.iterations],
+            "potential": None if self.floating is None else self.floating.value,
+            "past": [[one.time, _listed(one.charge)] for one in past],
+            "rows": [
+                [time, _listed(inflow), _listed(charge), _listed(current), potential]
+                for time, inflow, charge, current, potential in self.rows
+            ],
+            "snapshots": list(self.snapshots),
+        }
+        order = self.model.order
+        fields = {
+            "past": np.array([p.unknowns.reshape(-1, size)[order].T for p in past]),
+            "snapshots": np.array([one.state for one in self.snapshots.values()]),
+        }
+        kept.write(numbers, fields)
+
+    def resume(self, kept: Checkpoint, step: float) -> float:
+        """Take up a run that was kept, if there is one; the next step."""
+        found = kept.read()
+        if found is None:
+            return step
+        numbers, fields = found
+        self.rows = [
+            (time, *map(_mapped, maps), potential)
+            for time, *maps, potential in numbers["rows"]
+        ]
+        totals = {row[0]: row for row in self.rows}
+        for time, state in zip(numbers["snapshots"], fields["snapshots"], strict=True):
+            if time not in self.snapshots:
+                self.model.state = state
+                self._snapshot(self.drive(time), totals[time])
+        self.bdf.past = []
+        for (time, charge), state in zip(numbers["past"], fields["past"], strict=True):
+            self.model.state = state
+            self.bdf.remember(time, _mapped(charge))
+        self.time, self.starting = numbers["past"][-1][0], numbers["starting"]
+        self.rejected, self.iterations = numbers["counts"]
+        if self.floating is not None:
+            self.floating.value = numbers["potential"]
+        return numbers["step"]
+
+    def _snapshot(self, conditions: Conditions, row: tuple) -> None:
+        time, inflow, charge, _, potential = row
+        state = solution_of(self.model, self.medium, conditions, Report(0, 0, 0))
+        totals = {"inflow": inflow, "charge": charge, "potential": potential}
+        self.snapshots[time] = replace(state, **totals)
 
     def run(self) -> Run:
         """What was recorded."""
@@ -232,6 +319,15 @@ class _Walk:
             self.rejected,
             self.iterations,
         )
+
+
+def _listed(totals: Mapping) -> list:
+    """A mapping whose keys JSON does not know."""
+    return [[key, value] for key, value in totals.items()]
+
+
+def _mapped(listed: list) -> dict:
+    return {tuple(k) if isinstance(k, list) else k: value for k, value in listed}
 
 
 def _series(rows: tuple[dict, ...]) -> dict:

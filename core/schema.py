@@ -327,6 +327,33 @@ SCHEMAS: dict[str, Schema] = {
             attrs=("temperature",),
         ),
         Schema(
+            "transport-fields/1",
+            {
+                "position": Var(("node", "xyz"), "m"),
+                "species": Var((_S,), kind="str"),
+                "charge_number": Var((_S,)),
+                "concentration": Var((_S, "node"), "m-3", sign="nonnegative"),
+                "potential": Var(("node",), "V"),
+            },
+            attrs=("temperature",),
+            sizes={"xyz": 3},
+        ),
+        Schema(
+            "transport-series/1",
+            {
+                "time": Var(("time",), "s", sign="increasing"),
+                "border": Var(("border",), kind="str"),
+                "current": Var(
+                    ("border", "time"),
+                    "A",
+                    doc="into the cell; attribute `per` says of what",
+                ),
+                "charge": Var(("border", "time"), "coulomb"),
+                "potential": Var(("time",), "V", optional=True),
+            },
+            attrs=("temperature", "per"),
+        ),
+        Schema(
             "pair-pmf/1",
             {
                 "r": Var(("r",), "m", sign="increasing"),

@@ -39,6 +39,7 @@ UNITS = frozenset(
         "N",
         "J",
         "Pa",
+        "A",
         "V",
         "V m-1",
         "m2 s-1",

@@ -64,6 +64,18 @@ rm -rf .venv
 "$base" -m venv --system-site-packages .venv
 .venv/bin/python -m pip install -q --disable-pip-version-check -c "$pins" \
     ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -e '.[md,ml,dev]'
+
+# gmsh loads X libraries even without a screen, and one that cannot would break the
+# import of some newer dolfinx too. The one of Debian 12 (4.8) is too old.
+has_gmsh() { .venv/bin/python -c 'import gmsh; gmsh.isInitialized' >/dev/null 2>&1; }
+.venv/bin/python -m pip install -q --disable-pip-version-check -c "$pins" -e '.[mesh]' || true
+has_gmsh || apt_install libgl1 libglu1-mesa libxcursor1 libxft2 libxinerama1 libxrender1 \
+    || true
+has_gmsh || {
+    .venv/bin/python -m pip uninstall -q -y gmsh || true
+    say "no gmsh here: meshes of intervals and rectangles only"
+}
+
 mkdir -p .dev
 ln -sfn "$here" .dev/mesobridge
 .venv/bin/python - <<'PY'

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mesobridge.continuum.mesh import graded, with_points
+from mesobridge.continuum.mesh import boundary_layer, graded, wall_size, with_points
 from mesobridge.core.errors import InputError
 
 
@@ -34,3 +34,45 @@ def test_points_must_lie_inside(point):
 def test_sizes_out_of_range_are_refused(bad):
     with pytest.raises(InputError, match="out of range"):
         graded(**{"length": 1.0, "first": 0.1, **bad})
+
+
+def test_a_layer_at_both_ends_is_symmetric():
+    vertices = boundary_layer(20.0, 1.0, both=True, largest=0.8)
+    sizes = np.diff(vertices)
+    assert (vertices[0], vertices[-1]) == (0.0, 20.0)
+    assert vertices + vertices[::-1] == pytest.approx(20.0)
+    assert sizes[0] <= 0.1
+    assert sizes.max() <= 0.8
+    assert (sizes > 0).all()
+
+
+def gouy_chapman_error(zeta: float, mesh_zeta: float) -> float:
+    """Relative error of the charge (Debye 1) of the exact layer seen on a mesh."""
+    vertices = boundary_layer(30.0, 1.0, zeta=mesh_zeta)
+    middle = (vertices[1:] + vertices[:-1]) / 2
+    ends, centre = (
+        np.sinh(4 * np.arctanh(np.tanh(zeta / 4) * np.exp(-x)))
+        for x in (vertices, middle)
+    )
+    simpson = np.diff(vertices) / 6 @ (ends[1:] + ends[:-1] + 4 * centre)
+    return abs(simpson / (2 * np.sinh(zeta / 2)) - 1)
+
+
+def test_the_first_cell_follows_the_layer_of_a_high_charge():
+    assert gouy_chapman_error(0.1, 0.1) < 1e-5
+    assert gouy_chapman_error(10.0, 10.0) < 1e-4
+    assert gouy_chapman_error(20.0, 20.0) < 1e-4
+    assert gouy_chapman_error(10.0, 0.0) > 1e-2
+
+
+def test_the_size_at_a_wall_thins_as_the_gouy_chapman_length():
+    assert wall_size(2.0, cells_per_debye=10) == pytest.approx(0.2)
+    ratio = wall_size(1.0, zeta=20.0) / wall_size(1.0, zeta=22.0)
+    assert ratio == pytest.approx(np.e, rel=1e-6)
+    assert wall_size(1.0, zeta=-5.0) == wall_size(1.0, zeta=5.0)
+
+
+@pytest.mark.parametrize("bad", [{"debye": 0.0}, {"cells_per_debye": -1.0}])
+def test_wall_sizes_out_of_range_are_refused(bad):
+    with pytest.raises(InputError, match="out of range"):
+        wall_size(**{"debye": 1.0, **bad})

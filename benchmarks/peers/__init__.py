@@ -1,0 +1,1 @@
+"""Independent solvers that the continuum part is held against; no DOLFINx here."""

@@ -1,0 +1,31 @@
+"""Electrochemical cells in SI: what writers of scripts use."""
+
+from .cell import Cell
+from .electrodes import Electrode, Redox
+from .parts import Fixed, Inlet, Ion, Outlet, Reservoir, Symmetry, Wall
+from .protocols import (
+    constant_current,
+    cyclic_voltammetry,
+    follow,
+    voltage_step,
+)
+from .results import Series, State
+
+__all__ = [
+    "Cell",
+    "Electrode",
+    "Fixed",
+    "Inlet",
+    "Ion",
+    "Outlet",
+    "Redox",
+    "Reservoir",
+    "Series",
+    "State",
+    "Symmetry",
+    "Wall",
+    "constant_current",
+    "cyclic_voltammetry",
+    "follow",
+    "voltage_step",
+]

@@ -1,0 +1,265 @@
+"""What an electrochemical cell is made of, in SI units or with units written out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ...core.errors import InputError
+from ...core.units import AVOGADRO, quantity
+from ..borders import Border, Flux, Outflow, SurfaceCharge
+from ..medium import Scales
+
+#: A number in SI, or text with a number and a unit such as ``"0.1 mol/L"``.
+Quantity = float | str
+
+
+def si(value: Quantity, unit: str) -> float:
+    """A quantity in SI.
+
+    Raises
+    ------
+    UnitError
+        When text cannot be read or has another dimension.
+    """
+    return quantity(value, unit) if isinstance(value, str) else float(value)
+
+
+@dataclass(frozen=True)
+class Ion:
+    """A dissolved species; uncharged ones too.
+
+    Attributes
+    ----------
+    name
+        Such as ``"Na"``.
+    charge
+        Charge number.
+    diffusivity
+        m2/s.
+    bulk
+        Concentration in the reservoirs, mol/m3; psi is measured from there.
+    diameter
+        m, for closures of ions that take room.
+    """
+
+    name: str
+    charge: float
+    diffusivity: Quantity
+    bulk: Quantity
+    diameter: Quantity = 0.0
+
+    def __post_init__(self):
+        for attribute, unit in (("diffusivity", "m**2/s"), ("bulk", "mol/m**3")):
+            value = si(getattr(self, attribute), unit)
+            if not 0 < value < np.inf:
+                raise InputError(
+                    f"{attribute} of {self.name}",
+                    wanted=f"a positive number ({unit})",
+                    got=repr(getattr(self, attribute)),
+                    mend="give a species that is absent a trace, such as 1e-6 mol/m**3"
+                    if attribute == "bulk"
+                    else "",
+                )
+
+    @property
+    def density(self) -> float:
+        """Bulk number density, m-3."""
+        return si(self.bulk, "mol/m**3") * AVOGADRO
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """What a condition at a border means to the solver, scaled.
+
+    Attributes
+    ----------
+    psi, concentration
+        Species index -> value held.
+    phi
+        Potential held.
+    terms
+        Terms of the equations.
+    current
+        Current through the border, as a density.
+    """
+
+    psi: Mapping[int, float] = field(default_factory=dict)
+    concentration: Mapping[int, float] = field(default_factory=dict)
+    phi: float | None = None
+    terms: tuple[Border, ...] = ()
+    current: float | None = None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What conditions need to know of their cell."""
+
+    ions: tuple[Ion, ...]
+    scales: Scales
+    neutral: bool
+    ln_activity: object
+
+    def index(self, name: str) -> int:
+        """Index of a species.
+
+        Raises
+        ------
+        InputError
+            When there is none of that name.
+        """
+        names = [ion.name for ion in self.ions]
+        if name not in names:
+            raise InputError("unknown species", wanted=", ".join(names), got=repr(name))
+        return names.index(name)
+
+    def potential(self, value: Quantity) -> float:
+        """Scaled potential."""
+        return si(value, "V") / self.scales.potential
+
+    def concentrations(self, given: Mapping[str, Quantity]) -> dict[int, float]:
+        """Scaled concentrations by species index.
+
+        Raises
+        ------
+        InputError
+            When a species is unknown or a value is not positive.
+        """
+        found = {}
+        for name, value in given.items():
+            density = si(value, "mol/m**3") * AVOGADRO / self.scales.density
+            if not 0 < density < np.inf:
+                raise InputError(
+                    f"concentration of {name}",
+                    wanted="a positive number (mol/m**3)",
+                    got=repr(value),
+                    mend="give a species that is absent a trace, such as 1e-6 mol/m**3",
+                )
+            found[self.index(name)] = density
+        return found
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What holds at a border."""
+
+    def changed(self, fields: Mapping) -> Condition:
+        """The same with other values of some fields."""
+        return replace(self, **fields)
+
+    def pieces(self, place: str, cell: Setting) -> Pieces:
+        """What it means to the solver."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Reservoir(Condition):
+    """A well-stirred solution of given composition and potential.
+
+    Attributes
+    ----------
+    potential
+        V; ``None`` lets it float (electroneutral cells find it themselves).
+    concentration
+        Species -> mol/m3, where it differs from the bulk of the ions.
+    """
+
+    potential: Quantity | None = 0.0
+    concentration: Mapping[str, Quantity] = field(default_factory=dict)
+
+    def pieces(self, place, cell):
+        """Psi of every species, and phi."""
+        bulk = {i: ion.density / cell.scales.density for i, ion in enumerate(cell.ions)}
+        c = bulk | cell.concentrations(self.concentration)
+        charge = sum(ion.charge * c[i] for i, ion in enumerate(cell.ions))
+        size = sum(abs(ion.charge) * c[i] for i, ion in enumerate(cell.ions))
+        if abs(charge) > 1e-9 * size:
+            raise InputError(
+                f"the reservoir at {place!r} is not neutral",
+                wanted="sum of charge times concentration = 0",
+                got=f"{charge / size:+.3g} of the ions' charge",
+                mend="change the concentration of one ion: "
+                + ", ".join(ion.name for ion in cell.ions if ion.charge),
+            )
+        density = np.array([c[i] for i in range(len(cell.ions))])
+        shift = cell.ln_activity(density)
+        phi = 0.0 if self.potential is None else cell.potential(self.potential)
+        psi = {i: shift[i] + ion.charge * phi for i, ion in enumerate(cell.ions)}
+        return Pieces(psi, phi=None if cell.neutral else phi)
+
+
+@dataclass(frozen=True)
+class Fixed(Condition):
+    """Given concentrations of some species, and a given potential or none.
+
+    Attributes
+    ----------
+    concentration
+        Species -> mol/m3.
+    potential
+        V.
+    """
+
+    concentration: Mapping[str, Quantity] = field(default_factory=dict)
+    potential: Quantity | None = None
+
+    def pieces(self, place, cell):
+        """Concentrations, and phi when it is given."""
+        phi = None if self.potential is None else cell.potential(self.potential)
+        return Pieces(concentration=cell.concentrations(self.concentration), phi=phi)
+
+
+@dataclass(frozen=True)
+class Wall(Condition):
+    """A wall that no ion passes, of given surface charge (C/m2)."""
+
+    charge: Quantity = 0.0
+
+    def pieces(self, place, cell):
+        """The charge."""
+        charge = si(self.charge, "C/m**2") / cell.scales.surface_charge
+        if charge and cell.neutral:
+            raise InputError(
+                f"a charged wall at {place!r} of an electroneutral cell",
+                wanted="no surface charge: its double layer is not resolved",
+                got=repr(self.charge),
+                mend="leave electroneutral=False, or the charge out",
+            )
+        return Pieces(terms=(SurfaceCharge(place, charge),) if charge else ())
+
+
+@dataclass(frozen=True)
+class Symmetry(Condition):
+    """A plane or an axis of symmetry: nothing passes."""
+
+    def pieces(self, place, cell):
+        """Nothing."""
+        return Pieces()
+
+
+@dataclass(frozen=True)
+class Inlet(Condition):
+    """Given fluxes into the cell; species -> mol/(m2 s)."""
+
+    flux: Mapping[str, Quantity] = field(default_factory=dict)
+
+    def pieces(self, place, cell):
+        """One term per species."""
+        unit = cell.scales.flux / AVOGADRO
+        return Pieces(
+            terms=tuple(
+                Flux(place, cell.index(name), si(value, "mol/(m**2*s)") / unit)
+                for name, value in self.flux.items()
+            )
+        )
+
+
+@dataclass(frozen=True)
+class Outlet(Condition):
+    """Where the moving solvent carries the ions out."""
+
+    def pieces(self, place, cell):
+        """The outflow."""
+        return Pieces(terms=(Outflow(place),))

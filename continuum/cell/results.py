@@ -1,0 +1,256 @@
+"""States and series of a cell, in SI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from scipy.spatial import cKDTree
+
+from ...core.artefact import write_dataset
+from ...core.errors import InputError
+from ...core.schema import dataset
+from ...core.units import AVOGADRO
+from .. import _dolfinx as fx
+from ..fields import Gather
+from ..steady import Report, Solution
+from ..transient import Run
+
+if TYPE_CHECKING:
+    from .cell import Cell
+
+
+def total_unit(cell: Cell) -> tuple[float, str]:
+    """SI value of a total over a border, per unit density, and what it is per."""
+    extra = {"none": 0, "axial": 1, "spherical": 2}[cell.domain.symmetry]
+    power = cell.domain.dim - 1 + extra
+    return cell.scales.length**power, {0: "m-2", 1: "m-1", 2: ""}[power]
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Fields and totals of a cell at one time.
+
+    Attributes
+    ----------
+    cell
+        Whose state it is.
+    solution
+        In scaled units.
+    time
+        s; ``None`` for a steady state.
+    """
+
+    cell: Cell
+    solution: Solution
+    time: float | None = None
+
+    @property
+    def points(self) -> np.ndarray:
+        """Nodes, shape (n_nodes, 3), m."""
+        return self.solution.points * self.cell.scales.length
+
+    @property
+    def x(self) -> np.ndarray:
+        """First coordinate of the nodes, shape (n_nodes,), m."""
+        return self.points[:, 0]
+
+    @cached_property
+    def concentration(self) -> dict[str, np.ndarray]:
+        """Species -> concentration on the nodes, mol/m3."""
+        unit = self.cell.scales.density / AVOGADRO
+        c = self.solution.concentration * unit
+        return {ion.name: c[i] for i, ion in enumerate(self.cell.ions)}
+
+    @property
+    def potential(self) -> np.ndarray:
+        """Electric potential on the nodes, V."""
+        return self.solution.phi * self.cell.scales.potential
+
+    @property
+    def current(self) -> dict[str, float]:
+        """Border -> electric current of the ions into the cell.
+
+        A in axial symmetry and three dimensions, A/m in the plane, A/m2 on an interval.
+        """
+        unit = self.cell.scales.current_density * total_unit(self.cell)[0]
+        found: dict[str, float] = {}
+        for (i, place), flux in self.solution.inflow.items():
+            carried = float(self.cell.ions[i].charge * flux * unit)
+            found[str(place)] = found.get(str(place), 0.0) + carried
+        return found
+
+    @property
+    def inflow(self) -> dict[tuple[str, str], float]:
+        """(Species, border) -> what enters; mol/s, per m or per m2 as `current`."""
+        unit = self.cell.scales.flux * total_unit(self.cell)[0] / AVOGADRO
+        return {
+            (self.cell.ions[i].name, str(place)): flux * unit
+            for (i, place), flux in self.solution.inflow.items()
+        }
+
+    @property
+    def charge(self) -> dict[str, float]:
+        """Border -> surface charge; C, per m or per m2 as `current`."""
+        unit = self.cell.scales.surface_charge * total_unit(self.cell)[0]
+        return {str(place): q * unit for place, q in self.solution.charge.items()}
+
+    @property
+    def electrode_potential(self) -> float | None:
+        """Of the electrode with a given current, V."""
+        value = self.solution.potential
+        return None if value is None else value * self.cell.scales.potential
+
+    @property
+    def report(self) -> Report:
+        """What continuation did."""
+        return self.solution.report
+
+    def dataset(self) -> xr.Dataset:
+        """``transport-solution/1`` on an interval, ``transport-fields/1`` elsewhere."""
+        gather = Gather(self.cell.model.nodes)
+        unit = self.cell.scales
+        c = gather(self.solution.concentration) * unit.density
+        phi = gather(self.solution.phi) * unit.potential
+        ions = self.cell.ions
+        values = {
+            "species": [ion.name for ion in ions],
+            "charge_number": np.array([float(ion.charge) for ion in ions]),
+        }
+        attrs: dict = {"temperature": unit.temperature}
+        if self.time is not None:
+            attrs["time"] = self.time
+        attrs |= {f"current_{name}": value for name, value in self.current.items()}
+        attrs |= {f"charge_{name}": value for name, value in self.charge.items()}
+        if self.cell.domain.dim > 1:
+            position = gather.points * unit.length
+            values |= {"position": position, "concentration": c, "potential": phi}
+            return dataset("transport-fields/1", values, attrs)
+        distance = gather.points[:, 0] * unit.length
+        values |= {"distance": distance, "concentration": c[None], "potential": phi[None]}
+        return dataset("transport-solution/1", values, attrs)
+
+    def save(self, path: Path | str) -> None:
+        """Write `dataset` as NetCDF, whole or not at all; by the first process."""
+        ds = self.dataset()
+        if self.cell.domain.comm.rank == 0:
+            write_dataset(ds, path, ds.attrs["schema"])
+        self.cell.domain.comm.barrier()
+
+    def save_xdmf(self, path: Path | str) -> None:
+        """Write fields at the vertices for ParaView: ``NAME.xdmf`` and ``NAME.h5``."""
+        path = Path(path)
+        if path.suffix != ".xdmf":
+            raise InputError("a file for ParaView", wanted="NAME.xdmf", got=str(path))
+        space = fx.lagrange(self.cell.domain.mesh, 1, 0)
+        fields = {}
+        values = {f"c_{name} (mol/m3)": c for name, c in self.concentration.items()}
+        for name, nodal in {**values, "potential (V)": self.potential}.items():
+            fields[name] = fx.function(space)
+            fields[name].x.array[:] = self._at_vertices(space, nodal)
+        fx.write_xdmf(path, self.cell.domain.mesh, fields, self.time)
+
+    def _at_vertices(self, space, nodal: np.ndarray) -> np.ndarray:
+        """Nodal values at the nodes of the space of degree 1, which are among them."""
+        vertices = fx.node_positions(space)
+        return nodal[cKDTree(self.solution.points).query(vertices)[1]]
+
+    def plot(self, path: Path | str | None = None):
+        """Figure of potential and concentrations; saved when `path` is given."""
+        from .plot import plot_state
+
+        return plot_state(self, path)
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """What happened in time.
+
+    Attributes
+    ----------
+    cell
+        Whose series it is.
+    run
+        In scaled units.
+    drive
+        Border -> what was driven at each time: ``{"anode": {"potential": array}}``, V.
+    """
+
+    cell: Cell
+    run: Run
+    drive: dict[str, dict[str, np.ndarray]]
+
+    @property
+    def time(self) -> np.ndarray:
+        """s, shape (n,)."""
+        return self.run.time * self.cell.scales.time
+
+    @property
+    def current(self) -> dict[str, np.ndarray]:
+        """Border -> electric current into the cell, with what charges the border.
+
+        Units as `State.current`.
+        """
+        unit = self.cell.scales.current_density * total_unit(self.cell)[0]
+        return {str(place): i * unit for place, i in self.run.current.items()}
+
+    @property
+    def charge(self) -> dict[str, np.ndarray]:
+        """Border -> surface charge; units as `State.charge`."""
+        unit = self.cell.scales.surface_charge * total_unit(self.cell)[0]
+        return {str(place): q * unit for place, q in self.run.charge.items()}
+
+    @property
+    def electrode_potential(self) -> np.ndarray:
+        """Of the electrode with a given current, V; empty without one."""
+        return self.run.potential * self.cell.scales.potential
+
+    @property
+    def states(self) -> list[State]:
+        """At the start, the times asked for and the end."""
+        unit = self.cell.scales.time
+        return [
+            State(self.cell, s, t * unit) for t, s in sorted(self.run.snapshots.items())
+        ]
+
+    @property
+    def last(self) -> State:
+        """The last state."""
+        return self.states[-1]
+
+    def dataset(self) -> xr.Dataset:
+        """``transport-series/1``."""
+        places = sorted({*self.current, *self.charge})
+        none = np.zeros(len(self.time))
+        values = {
+            "time": self.time,
+            "border": places,
+            "current": [self.current.get(name, none) for name in places],
+            "charge": [self.charge.get(name, none) for name in places],
+        }
+        if len(self.electrode_potential) == len(self.time):
+            values["potential"] = self.electrode_potential
+        return dataset(
+            "transport-series/1",
+            values,
+            {
+                "temperature": self.cell.scales.temperature,
+                "per": total_unit(self.cell)[1],
+            },
+        )
+
+    def save(self, path: Path | str) -> None:
+        """Write `dataset` as NetCDF, whole or not at all; by the first process."""
+        if self.cell.domain.comm.rank == 0:
+            write_dataset(self.dataset(), path, "transport-series/1")
+        self.cell.domain.comm.barrier()
+
+    def plot(self, path: Path | str | None = None):
+        """Figure of current and charge against time; saved when `path` is given."""
+        from .plot import plot_series
+
+        return plot_series(self, path)
