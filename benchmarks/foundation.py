@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from figures import figure, machine, write
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = {
@@ -40,15 +40,6 @@ def run(config: Path, out: Path) -> tuple[float, dict]:
     wall = time.perf_counter() - begin
     (summary,) = out.glob("*/summary.json")
     return wall, json.loads(summary.read_text())
-
-
-def figure(name, value, unit, op, target, note="") -> dict:
-    """One figure, with its verdict."""
-    ok = value <= target if op == "<=" else value >= target
-    return {
-        "name": name, "value": value, "unit": unit, "op": op, "target": target,
-        "ok": bool(ok), "note": note,
-    }  # fmt: skip
 
 
 def figures(first: float, again: float, s: dict) -> list[dict]:
@@ -84,17 +75,6 @@ def figures(first: float, again: float, s: dict) -> list[dict]:
     return out
 
 
-def machine() -> dict:
-    """What these figures were taken on."""
-    return {
-        "system": platform.platform(),
-        "processor": platform.machine(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "load": os.getloadavg()[0],
-    }
-
-
 def main() -> None:
     """Run, compare, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -106,13 +86,7 @@ def main() -> None:
         out = Path(folder)
         first, summary = run(CONFIGS[args.quick], out)
         again, _ = run(CONFIGS[args.quick], out)
-    result = {"machine": before, "figures": figures(first, again, summary)}
-    args.json.write_text(json.dumps(result, indent=2) + "\n")
-    for f in result["figures"]:
-        verdict = "ok  " if f["ok"] else "MISS"
-        wanted = f"{f['op']} {f['target']}"
-        line = f"{verdict} {f['name']}: {f['value']:.4g} {f['unit']} ({wanted})"
-        sys.stdout.write(line + "\n")
+    write(args.json, before, figures(first, again, summary))
 
 
 if __name__ == "__main__":

@@ -92,6 +92,7 @@ class Bdf2:
         """Accept the model's present state; the next step starts from it."""
         unknowns = self.model.newton.u.x.array.copy()
         c = concentrations(self.model, self.medium, self.model.state)
+        self.model.freeze()
         fx.assemble_vector(self._vector, self._storage)
         amount = self._totals(self._vector.array)
         self.past = [*self.past[-2:], Past(time, unknowns, c, amount, charge)]
@@ -140,10 +141,13 @@ class Bdf2:
         self._put_history(w)
         unknowns = self.model.newton.u.x.array
         unknowns[:] = self._extrapolated(step)
+        value = 0.0 if floating is None else floating.value
         try:
             return self.newton.solve(held, floating)
         except Exception:
             unknowns[:] = self.past[-1].unknowns
+            if floating is not None:
+                floating.value = value
             raise
 
     def _extrapolated(self, step: float) -> np.ndarray:

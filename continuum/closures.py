@@ -208,11 +208,12 @@ class CarnahanStarling(_Sterics):
         return 9
 
     def _ln_density(self, fn, x):
-        # s = eta / (1 - eta) solves 2 s^3 + 7 s^2 + 8 s = M: Cardano's root, polished.
+        # s = eta / (1 - eta) solves 2 s^3 + 7 s^2 + 8 s = M: Cardano's root, without
+        # its cancellation where s is small.
         half = 161 / 216 + x / 4
         root = fn.exp(fn.ln(half + fn.exp(0.5 * fn.ln(half**2 - 1 / 46656))) / 3)
-        s = root + 1 / (36 * root) - 7 / 6
-        s = s - (s * (8 + s * (7 + 2 * s)) - x) / (8 + s * (14 + 6 * s))
+        rough = root + 1 / (36 * root) - 7 / 6
+        s = x / (8 + rough * (7 + 2 * rough))
         return fn.ln(s / (1 + s)), 1 / (s * (1 + s) * (8 + s * (14 + 6 * s)))
 
     def _coordinate(self, rho):

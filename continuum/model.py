@@ -124,6 +124,7 @@ class NernstPlanckPoisson:
             "z": self.charge_numbers,
             "poisson": np.array(1.0),
             "ln_activity": np.zeros(len(self.charge_numbers)),
+            "origin": np.zeros(len(self.charge_numbers)),
             **{f"closure.{name}": value for name, value in closure.items()},
             **numbers_of(self.borders),
             **{f"on.{j}": np.array(1.0) for j in range(len(self.borders))},
@@ -136,10 +137,11 @@ class NernstPlanckPoisson:
         with fx.quiet():
             forms = fx.form(residual), fx.form(jacobian)
         return Newton(
-            *forms, self._state.function, linear=self.linear, before_assembly=self._freeze
+            *forms, self._state.function, linear=self.linear, before_assembly=self.freeze
         )
 
-    def _freeze(self) -> None:
+    def freeze(self) -> None:
+        """Show closures the state as it is, where they solve their equation."""
         self._frozen.x.array[:] = self._state.function.x.array
 
     # ------------------------------------------------------------------------ forms
@@ -154,9 +156,13 @@ class NernstPlanckPoisson:
         n, k = self.n_species, self._constants
         z, load = k["z"], self._load.function
 
+        def psi(state, i):
+            return k["origin"][i] + state[i]
+
         def ln_a(state, mu):
             return [
-                k["ln_activity"][i] + state[i] - z[i] * state[n] - mu[i] for i in range(n)
+                k["ln_activity"][i] + psi(state, i) - z[i] * state[n] - mu[i]
+                for i in range(n)
             ]
 
         numbers = {name: k[f"closure.{name}"] for name in self.closure.parameters}
@@ -165,8 +171,9 @@ class NernstPlanckPoisson:
         ln_c = self.closure.ln_concentrations(UFL, numbers, known, seen)
         velocity = None if self._velocity is None else self._velocity.function
         c = [ufl.exp(value) for value in ln_c]
-        psi = [u[i] for i in range(n)]
-        return SimpleNamespace(psi=psi, phi=u[n], c=c, z=z, velocity=velocity)
+        return SimpleNamespace(
+            psi=[psi(u, i) for i in range(n)], phi=u[n], c=c, z=z, velocity=velocity
+        )
 
     @property
     def here(self) -> SimpleNamespace:
@@ -182,10 +189,9 @@ class NernstPlanckPoisson:
         n, u = self.n_species, self._state.function
         v = ufl.TestFunction(self.space)
         here = self.local(u, self._frozen)
-        load, ln_mobility = self._load.function, self._ln_mobility.function
-        charge = sum(here.z[i] * here.c[i] for i in range(n)) + load[n]
-        displacement = self._constants["poisson"] * ufl.exp(ln_mobility[n])
-        inside = displacement * ufl.inner(ufl.grad(u[n]), ufl.grad(v[n])) - charge * v[n]
+        charge = sum(here.z[i] * here.c[i] for i in range(n)) + self._load.function[n]
+        field = ufl.inner(ufl.grad(u[n]), ufl.grad(v[n]))
+        inside = self.permittivity * field - charge * v[n]
         for i in range(n):
             # Without a trace of mobility rows of psi vanish where c underflows.
             mobile = here.c[i] + TRACE
@@ -200,6 +206,13 @@ class NernstPlanckPoisson:
             form -= self.border_form(j, v)
         return form
 
+    @property
+    def permittivity(self):
+        """UFL p eps."""
+        return self._constants["poisson"] * ufl.exp(
+            self._ln_mobility.function[self.n_species]
+        )
+
     def _driven(self, i: int, psi):
         """D_i grad psi_i."""
         slope = ufl.grad(psi)
@@ -213,12 +226,15 @@ class NernstPlanckPoisson:
     def _along(self, velocity, slope):
         return sum(velocity[a] * slope[a] for a in range(self.domain.dim))
 
-    def border_form(self, j: int, v):
-        """What the j-th term lets in, tested with v."""
+    def border_form(self, j: int, v, **moved):
+        """What the j-th term lets in, tested with v; `moved` is added to its numbers."""
         border = self.borders[j]
         here = self.here
         here.normal = ufl.FacetNormal(self.domain.mesh)
-        k = {name: self._constants[f"border.{j}.{name}"] for name in border.numbers}
+        k = {
+            name: self._constants[f"border.{j}.{name}"] + moved.get(name, 0)
+            for name in border.numbers
+        }
         inflow = border.inflow(UFL, k, here)
         total = sum(flux * v[i % (self.n_species + 1)] for i, flux in inflow.items())
         ds = self.domain.ds(border.place, 2 * self.degree + 2)
@@ -338,8 +354,25 @@ class NernstPlanckPoisson:
     @property
     def state(self) -> np.ndarray:
         """Psi of each species and phi, shape (n_species + 1, n_nodes)."""
-        return self._state.values
+        return self._state.values + np.append(self.origin, 0.0)[:, None]
 
     @state.setter
     def state(self, values: np.ndarray) -> None:
+        self._constants["origin"].value[:] = 0.0
+        self._state.values = values
+
+    @property
+    def origin(self) -> np.ndarray:
+        """Psi where the unknowns are zero, shape (n_species,)."""
+        return self._constants["origin"].value.copy()
+
+    def move_origin(self, psi: np.ndarray) -> None:
+        """Count the unknowns from other values; the state stays.
+
+        A gradient is the difference of rounded numbers: beside walls, where ions are
+        crowded, it is exact only when psi is small there.
+        """
+        values = self._state.values
+        values[:-1] -= (psi - self.origin)[:, None]
+        self._constants["origin"].value[:] = psi
         self._state.values = values

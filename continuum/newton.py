@@ -108,6 +108,7 @@ class Newton:
         self._matrix.setOption(PETSc.Mat.Option.KEEP_NONZERO_PATTERN, True)
         self._right = petsc_vector(u).duplicate()
         self._step = petsc_vector(u).duplicate()
+        self._scale = petsc_vector(u).duplicate()
         self._solver = LinearSolver(self._matrix, linear, space.mesh.topology.dim)
 
     def reactions(self) -> np.ndarray:
@@ -141,6 +142,8 @@ class Newton:
         NotConverged
             When a value is not finite, a linear solve fails or iterations run out.
         """
+        if floating is not None:
+            floating.put(floating.value, held)
         for iteration in range(1, self.max_iterations + 1):
             self.iterations += 1
             change = 0.0
@@ -191,8 +194,13 @@ class Newton:
 
     @property
     def matrix(self):
-        """PETSc matrix of the last `assemble`."""
+        """PETSc matrix of the last `assemble`, each row times its `scale`."""
         return self._matrix
+
+    @property
+    def scale(self) -> np.ndarray:
+        """Factors of the rows of the matrix, shape (n_owned,)."""
+        return self._scale.array
 
     def assemble(self, held: Held) -> None:
         """Jacobian at the present state, with the rows of what is held."""
@@ -207,6 +215,10 @@ class Newton:
             for j in coupled:
                 self._matrix.setValue(rows[j], partners[j], held.factors[mine][j])
             self._matrix.assemble()
+        # Rows of depleted species are tens of decades below the others.
+        self._matrix.getDiagonal(self._scale)
+        self._scale.reciprocal()
+        self._matrix.diagonalScale(L=self._scale)
 
     def linear(self, right: np.ndarray, *, transposed: bool = False) -> np.ndarray:
         """Solution of ``J s = right`` with the Jacobian of the last `assemble`.
@@ -230,8 +242,10 @@ class Newton:
         """
         if not self._all_finite(right):
             raise NotConverged("a residual that overflows")
-        self._right.array[:] = right
+        self._right.array[:] = right if transposed else right * self._scale.array
         self._solver.solve(self._right, self._step, transposed=transposed)
+        if transposed:
+            self._step.pointwiseMult(self._step, self._scale)
         self.linear_iterations += self._solver.iterations
         self._step.ghostUpdate(*FORWARD)
         with self._step.localForm() as local:

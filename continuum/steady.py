@@ -173,6 +173,7 @@ def solve_steady(
             done, step = part, step * 2
             if progress is not None:
                 progress(done, 1.0, "load")
+    path.polish()
     found = solution_of(model, medium, conditions, _report(taken))
     potential = None if path.floating is None else path.floating.value
     return replace(found, potential=potential)
@@ -188,7 +189,7 @@ class _Path:
         conditions: Conditions,
         start: Solution | None,
     ):
-        self.model = model
+        self.model, self.medium = model, medium
         self.last = load_of(model, medium, conditions)
         model.put(self.last)  # refuses what does not fit before anything is blended
         if start is None:
@@ -249,6 +250,22 @@ class _Path:
                 self.floating.value = potential
             raise
 
+    def polish(self) -> None:
+        """Fluxes to rounding: psi is counted from where each ion is most crowded."""
+        model = self.model
+        if np.abs(model.state[:-1]).max(initial=0.0) < 1e-3:
+            return
+        before = model.newton.u.x.array.copy()
+        model.move_origin(crowded(model, self.medium))
+        held, size = self.put(1.0), model.n_species + 1
+        species = held.rows % size < model.n_species
+        held.values[species] -= model.origin[held.rows[species] % size]
+        try:
+            model.newton.solve(held, self.floating)
+        except NotConverged:  # it was converged before
+            model.move_origin(np.zeros(model.n_species))
+            model.newton.u.x.array[:] = before
+
     def _tangent(self, done: float) -> np.ndarray:
         """How the unknowns change with the load."""
         newton = self.model.newton
@@ -260,6 +277,17 @@ class _Path:
         right[held.rows[mine]] = self.change[mine]
         newton.assemble(held)
         return newton.linear(right)
+
+
+def crowded(model: NernstPlanckPoisson, medium: Medium) -> np.ndarray:
+    """Psi of each species where its concentration is highest, shape (n_species,)."""
+    state, comm = model.state, model.domain.comm
+    c = concentrations(model, medium, state)
+    nodes = c.argmax(axis=1)
+    rows = np.arange(len(c))
+    found = comm.allgather(np.array([c[rows, nodes], state[rows, nodes]]))
+    best = np.argmax([part[0] for part in found], axis=0)
+    return np.array([found[process][1][i] for i, process in enumerate(best)])
 
 
 def check_terms(model: NernstPlanckPoisson, conditions: Conditions) -> None:

@@ -9,16 +9,15 @@ import numpy as np
 import xarray as xr
 
 from ...core.errors import InputError
-from ...core.units import AVOGADRO
 from ..borders import Border
-from ..closures import Activity, Bikerman, CarnahanStarling, Closure
+from ..closures import Closure
 from ..distance import wall_distance
 from ..domain import Domain
 from ..medium import Conditions, Medium, Scales
 from ..model import NernstPlanckPoisson
 from ..profiles import Profiles
-from ..reactions import Reaction
 from ..steady import Solution, solve_steady
+from .build import make_closure, make_reaction
 from .parts import Condition, Ion, Pieces, Quantity, Setting, si
 from .progress import Show, shown
 from .results import State
@@ -118,9 +117,12 @@ class Cell:
             si(temperature, "K"),
         )
         self.permittivity = float(permittivity)
-        closure = self._closure(sterics, activity)
+        closure = make_closure(self.ions, self.scales, sterics, activity)
         self._setting = self._make_setting(closure)
-        rates = [self._reaction(*one, parameters or {}) for one in reactions]
+        rates = [
+            make_reaction(rate, numbers, parameters or {}, self._setting)
+            for rate, numbers in reactions
+        ]
         with shown("equations", progress):
             self.model = NernstPlanckPoisson(
                 domain,
@@ -171,55 +173,6 @@ class Cell:
     @property
     def _bulk(self) -> np.ndarray:
         return np.array([ion.density for ion in self.ions]) / self.scales.density
-
-    def _closure(self, sterics: str | None, activity: xr.Dataset | None) -> Closure:
-        if activity is not None:
-            if sterics is not None:
-                raise InputError(
-                    "sterics and activity together",
-                    wanted="one of them: measured activities hold the ions' volumes",
-                )
-            charged = np.array([float(ion.charge != 0) for ion in self.ions])
-            # Of a salt with nu ions per formula c is the sum over ions divided by nu.
-            weights = charged * self._salt_share()
-            return Activity.from_dataset(activity, weights, self.scales.density)
-        kinds: dict[str | None, type] = {
-            "bikerman": Bikerman,
-            "carnahan-starling": CarnahanStarling,
-        }
-        if sterics is None:
-            return Closure()
-        if sterics not in kinds:
-            raise InputError("unknown sterics", wanted="bikerman or carnahan-starling")
-        size = np.array([si(ion.diameter, "m") for ion in self.ions])
-        share = 1.0 if sterics == "bikerman" else np.pi / 6
-        return kinds[sterics](share * size**3 * self.scales.density)
-
-    def _salt_share(self) -> float:
-        charges = [abs(ion.charge) for ion in self.ions if ion.charge]
-        if len(charges) != 2:
-            raise InputError(
-                "activity of a mixture",
-                wanted="one salt: two ions with a charge",
-                got=f"{len(charges)}",
-            )
-        first, second = (int(z) for z in charges)
-        common = float(np.lcm(first, second))
-        return 1 / sum(common / z for z in charges)
-
-    def _reaction(self, rate: str, numbers: Mapping, parameters: Mapping) -> Reaction:
-        unit = self.scales.density / AVOGADRO
-        stoichiometry = {self._setting.index(name): nu for name, nu in numbers.items()}
-        charge = sum(nu * self.ions[i].charge for i, nu in stoichiometry.items())
-        if abs(charge) > 1e-12:
-            raise InputError(
-                f"the reaction {rate!r} makes charge",
-                wanted="sum of charge times number produced = 0",
-                got=f"{charge:+g}",
-            )
-        names = [ion.name for ion in self.ions]
-        scale = (unit, unit / self.scales.time)
-        return Reaction(rate, stoichiometry, names, parameters, scale)
 
     def make_medium(self, replicate: int = 0) -> Medium:
         """Coefficients on the nodes, of a replicate of the profiles."""

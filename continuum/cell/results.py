@@ -16,6 +16,7 @@ from ...core.errors import InputError
 from ...core.schema import dataset
 from ...core.units import AVOGADRO
 from .. import _dolfinx as fx
+from ..audit import Audit, audit
 from ..fields import Gather
 from ..steady import Report, Solution
 from ..transient import Run
@@ -109,6 +110,10 @@ class State:
     def report(self) -> Report:
         """What continuation did."""
         return self.solution.report
+
+    def audit(self) -> Audit:
+        """Balances of mass, charge and current, and the energy of the field."""
+        return audit(self.cell.model, self.solution)
 
     def dataset(self) -> xr.Dataset:
         """``transport-solution/1`` on an interval, ``transport-fields/1`` elsewhere."""

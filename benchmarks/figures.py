@@ -1,0 +1,39 @@
+"""What all benchmarks share: a figure with its verdict, the machine, the file."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+
+
+def figure(name, value, unit, op, target, note="") -> dict:
+    """One figure, with its verdict."""
+    ok = value <= target if op == "<=" else value >= target
+    return {
+        "name": name, "value": value, "unit": unit, "op": op, "target": target,
+        "ok": bool(ok), "note": note,
+    }  # fmt: skip
+
+
+def machine() -> dict:
+    """What figures are taken on."""
+    return {
+        "system": platform.platform(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "load": os.getloadavg()[0],
+    }
+
+
+def write(path: Path, before: dict, figures: list[dict]) -> None:
+    """Write figures and the machine as JSON, and show them."""
+    path.write_text(json.dumps({"machine": before, "figures": figures}, indent=2) + "\n")
+    for f in figures:
+        verdict = "ok  " if f["ok"] else "MISS"
+        wanted = f"{f['op']} {f['target']}"
+        line = f"{verdict} {f['name']}: {f['value']:.4g} {f['unit']} ({wanted})"
+        sys.stdout.write(line + "\n")

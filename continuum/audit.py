@@ -1,0 +1,136 @@
+"""Balances of a steady state, and what its fields store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import _dolfinx as fx
+from ._dolfinx import ufl
+from .borders import Stern
+from .model import NernstPlanckPoisson
+from .newton import Newton
+from .steady import Solution, load_of
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What should vanish, as a part of what it is a difference of.
+
+    Attributes
+    ----------
+    mass
+        Of each species: what enters, and is produced, less what leaves; in units of the
+        sum of both or of the flux that the reference concentration's gradient over the
+        domain would drive, whichever is larger; shape (n_species,).
+    charge
+        Charge of the borders and of the inside, by the sum of their magnitudes (Gauss).
+    current
+        Current through all borders, by the sum of its magnitudes, as `mass`.
+    field_energy
+        Electrostatic energy: of the field, and of Stern layers; scaled by kT c0 l^d.
+    """
+
+    mass: np.ndarray
+    charge: float
+    current: float
+    field_energy: float
+
+    @property
+    def worst(self) -> float:
+        """Largest of the balances."""
+        return float(max(np.max(np.abs(self.mass)), abs(self.charge), abs(self.current)))
+
+
+def audit(model: NernstPlanckPoisson, solution: Solution) -> Audit:
+    """Balances of a steady state.
+
+    Parameters
+    ----------
+    model
+        The equations; takes on the state of the solution.
+    solution
+        A steady state.
+    """
+    model.put(load_of(model, solution.medium, solution.conditions))
+    model.state = solution.state
+    model.freeze()
+    z, n = model.charge_numbers, model.n_species
+    natural = _natural_flux(model, solution)
+    made, moved = _produced(model), np.zeros(n)
+    total = made.copy()
+    for (i, _), flux in solution.inflow.items():
+        total[i] += flux
+        moved[i] += abs(flux)
+    scale = np.maximum(moved + np.abs(made), natural)
+    ions, size = _ion_charge(model, solution)
+    borders = np.array(list(solution.charge.values()) or [0.0])
+    magnitude = size + np.abs(borders).sum()
+    return Audit(
+        total / scale,
+        float((borders.sum() + ions) / magnitude) if solution.medium.poisson else 0.0,
+        float((z @ total) / (np.abs(z) @ scale or 1.0)),
+        _energy(model, solution),
+    )
+
+
+def _natural_flux(model: NernstPlanckPoisson, solution: Solution) -> np.ndarray:
+    points, medium = solution.points, solution.medium
+    comm = model.domain.comm
+    low = comm.allreduce(points.min(axis=0), op=fx.MPI.MIN)
+    high = comm.allreduce(points.max(axis=0), op=fx.MPI.MAX)
+    extent = float(np.max(high - low))
+    mobility = np.asarray(medium.diffusivity).mean(axis=1) * np.asarray(medium.c_ref)
+    return mobility / extent
+
+
+def _produced(model: NernstPlanckPoisson) -> np.ndarray:
+    """Production of each species by the reactions in the domain."""
+    if not model.reactions:
+        return np.zeros(model.n_species)
+    newton = model.newton
+    without = {f"reaction.{j}": np.array(0.0) for j in range(len(model.reactions))}
+    with_them = _sums(model, newton)
+    model.put(without)
+    change = _sums(model, newton) - with_them
+    model.put(dict.fromkeys(without, np.array(1.0)))
+    return change[:-1]
+
+
+def _sums(model: NernstPlanckPoisson, newton: Newton) -> np.ndarray:
+    rows = newton.reactions().reshape(-1, model.n_species + 1).sum(axis=0)
+    return np.array(model.domain.comm.allreduce(rows))
+
+
+def _ion_charge(model: NernstPlanckPoisson, solution: Solution) -> tuple[float, float]:
+    """Charge inside, and the sum of the ions' charges by magnitude."""
+    vector = fx.petsc_vector(model.newton.u).duplicate()
+    fx.assemble_vector(vector, model.once("storage", lambda: fx.form(model.storage)))
+    rows = vector.array.reshape(-1, model.n_species + 1).sum(axis=0)
+    amount = np.array(model.domain.comm.allreduce(rows))[:-1]
+    density = model.coefficients["load"].function[model.n_species]
+    fixed = _total(model, "fixed charge", model.integral(density))
+    z = model.charge_numbers
+    return float(z @ amount + fixed), float(np.abs(z) @ amount + abs(fixed))
+
+
+def _energy(model: NernstPlanckPoisson, solution: Solution) -> float:
+    """Energy of the field and of the Stern layers."""
+    phi = model.newton.u[model.n_species]
+    field = model.permittivity * ufl.inner(ufl.grad(phi), ufl.grad(phi)) / 2
+    total = _total(model, "field energy", model.integral(field))
+    for border in solution.conditions.borders:
+        if isinstance(border, Stern):
+            # Constants: other potentials need no other kernel.
+            metal = fx.constant(model.domain.mesh, border.potential)
+            ds = model.domain.ds(border.place, 2 * model.degree)
+            drop = (metal - phi) ** 2 * model.domain.measure * ds
+            squares = fx.assemble_scalar(fx.form(drop), model.domain.comm)
+            total += border.capacitance / 2 * squares
+    return total
+
+
+def _total(model: NernstPlanckPoisson, name: str, integral) -> float:
+    compiled = model.once(name, lambda: fx.form(integral))
+    return fx.assemble_scalar(compiled, model.domain.comm)

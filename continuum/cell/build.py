@@ -1,0 +1,82 @@
+"""Closures and reactions of a cell, from what its user writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+
+from ...core.errors import InputError
+from ...core.units import AVOGADRO
+from ..closures import Activity, Bikerman, CarnahanStarling, Closure
+from ..medium import Scales
+from ..reactions import Reaction
+from .parts import Ion, Setting, si
+
+
+def make_closure(
+    ions: Sequence[Ion], scales: Scales, sterics: str | None, activity: xr.Dataset | None
+) -> Closure:
+    """Closure by name, or from ``activity/1``.
+
+    Raises
+    ------
+    InputError
+        When the name is unknown, both are given, or the ions are no single salt.
+    """
+    if activity is not None:
+        if sterics is not None:
+            raise InputError(
+                "sterics and activity together",
+                wanted="one of them: measured activities hold the ions' volumes",
+            )
+        weights = _salt_share(ions) * np.array([float(bool(i.charge)) for i in ions])
+        return Activity.from_dataset(activity, weights, scales.density)
+    if sterics is None:
+        return Closure()
+    size = np.array([si(ion.diameter, "m") for ion in ions]) ** 3 * scales.density
+    if sterics == "bikerman":
+        return Bikerman(size)
+    if sterics == "carnahan-starling":
+        return CarnahanStarling(np.pi / 6 * size)
+    raise InputError(
+        "unknown sterics", wanted="bikerman or carnahan-starling", got=repr(sterics)
+    )
+
+
+def _salt_share(ions: Sequence[Ion]) -> float:
+    """One over the number of ions of a formula unit of the salt."""
+    charges = [int(abs(ion.charge)) for ion in ions if ion.charge]
+    if len(charges) != 2:
+        raise InputError(
+            "activity of a mixture",
+            wanted="one salt: two ions with a charge",
+            got=f"{len(charges)}",
+        )
+    common = np.lcm(charges[0], charges[1])
+    return 1.0 / float(sum(common // z for z in charges))
+
+
+def make_reaction(
+    rate: str, numbers: Mapping[str, float], parameters: Mapping, cell: Setting
+) -> Reaction:
+    """Reaction whose rate (mol/(m3 s)) is an expression of concentrations in mol/m3.
+
+    Raises
+    ------
+    InputError
+        When a name is unknown, or the reaction makes charge.
+    """
+    stoichiometry = {cell.index(name): nu for name, nu in numbers.items()}
+    charge = sum(nu * cell.ions[i].charge for i, nu in stoichiometry.items())
+    if abs(charge) > 1e-12:
+        raise InputError(
+            f"the reaction {rate!r} makes charge",
+            wanted="sum of charge times number produced = 0",
+            got=f"{charge:+g}",
+        )
+    unit = cell.scales.density / AVOGADRO
+    names = [ion.name for ion in cell.ions]
+    scale = (unit, unit / cell.scales.time)
+    return Reaction(rate, stoichiometry, names, parameters, scale)
