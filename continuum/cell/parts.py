@@ -175,7 +175,7 @@ class Reservoir(Condition):
         c = bulk | cell.concentrations(self.concentration)
         charge = sum(ion.charge * c[i] for i, ion in enumerate(cell.ions))
         size = sum(abs(ion.charge) * c[i] for i, ion in enumerate(cell.ions))
-        if abs(charge) > 1e-9 * size:
+        if abs(charge) > 1e-6 * size:
             raise InputError(
                 f"the reservoir at {place!r} is not neutral",
                 wanted="sum of charge times concentration = 0",
