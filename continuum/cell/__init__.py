@@ -9,7 +9,7 @@ from .protocols import (
     follow,
     voltage_step,
 )
-from .results import Series, State
+from .results import Series, State, load_state
 
 __all__ = [
     "Cell",
@@ -27,5 +27,6 @@ __all__ = [
     "constant_current",
     "cyclic_voltammetry",
     "follow",
+    "load_state",
     "voltage_step",
 ]

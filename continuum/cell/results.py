@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,14 +12,14 @@ import numpy as np
 import xarray as xr
 from scipy.spatial import cKDTree
 
-from ...core.artefact import write_dataset
+from ...core.artefact import read_dataset, write_dataset
 from ...core.errors import InputError
 from ...core.schema import dataset
 from ...core.units import AVOGADRO
 from .. import _dolfinx as fx
 from ..audit import Audit, audit
 from ..fields import Gather
-from ..steady import Report, Solution
+from ..steady import Report, Solution, load_of, solution_of
 from ..transient import Run
 
 if TYPE_CHECKING:
@@ -169,6 +170,52 @@ class State:
         from .plot import plot_state
 
         return plot_state(self, path)
+
+
+def load_state(cell: Cell, path: Path | str, drive: Mapping | None = None) -> State:
+    """A state that `State.save` wrote, to go on from.
+
+    Parameters
+    ----------
+    cell
+        Of the same mesh and ions.
+    path
+        The file.
+    drive
+        Changes of conditions that the state was found with.
+
+    Raises
+    ------
+    InputError
+        When the nodes or the ions are others.
+    SchemaError
+        When the file breaks its contract.
+    """
+    flat = cell.domain.dim == 1
+    ds = read_dataset(path, "transport-solution/1" if flat else "transport-fields/1")
+    gather, scales = Gather(cell.model.nodes), cell.scales
+    places = ds["distance"].values[:, None] if flat else ds["position"].values
+    nodes = gather.points[:, : places.shape[1]] * scales.length
+    names = [ion.name for ion in cell.ions]
+    same = places.shape == nodes.shape and np.allclose(places, nodes, rtol=1e-9, atol=0)
+    if not same or list(ds["species"].values) != names:
+        raise InputError(
+            f"{path} is a state of another cell",
+            wanted=f"{len(nodes)} nodes, ions {', '.join(names)}",
+            got=f"{len(places)} nodes, ions {', '.join(ds['species'].values)}",
+        )
+    c, phi = ds["concentration"].values, ds["potential"].values
+    c, phi = (c[0], phi[0]) if flat else (c, phi)
+    # A species that is driven out may be zero on disk, where its psi does not matter.
+    c = np.maximum(gather.spread(c) / scales.density, 1e-300)
+    phi = gather.spread(phi) / scales.potential
+    medium = cell.medium
+    shift = medium.closure.ln_activities(c) - medium.ln_activity[:, None]
+    psi = shift + cell.model.charge_numbers[:, None] * phi + medium.mu_ex
+    cell.model.put(load_of(cell.model, medium, cell.conditions(drive)))
+    cell.model.state = np.vstack([psi, phi])
+    found = solution_of(cell.model, medium, cell.conditions(drive), Report(0, 0, 0))
+    return State(cell, found, ds.attrs.get("time"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from mesobridge.continuum.cell import (  # noqa: E402
     constant_current,
     cyclic_voltammetry,
     follow,
+    load_state,
     voltage_step,
 )
 from mesobridge.continuum.domain import interval, rectangle  # noqa: E402
@@ -197,6 +198,29 @@ def test_files_and_plots(tmp_path):
     for name, one in (("run", run), ("state", run.last)):
         one.plot(tmp_path / f"{name}.png")
         assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_a_saved_state_is_taken_up(tmp_path, dim):
+    if dim == 1:
+        domain, borders = near_wall(), BORDERS
+    else:
+        domain = rectangle(graded(10.0, 0.05, growth=1.3), np.linspace(0, 4, 4))
+        borders = {"left": Electrode(), "right": Reservoir()}
+        borders |= {"top": Symmetry(), "bottom": Symmetry()}
+    place = next(iter(borders))
+    ions = salt(diameter="0.5 nm")
+    cell = Cell(domain, ions, borders, sterics="bikerman")
+    drive = {place: {"potential": 0.3}}
+    state = cell.steady(drive)
+    state.save(tmp_path / "state.nc")
+    again = load_state(cell, tmp_path / "state.nc", drive)
+    assert again.charge[place] == pytest.approx(state.charge[place], rel=1e-9)
+    near = cell.steady({place: {"potential": 0.31}}, start=again)
+    assert near.report.steps == 1
+    other = Cell(domain, ions[::-1], borders, sterics="bikerman")
+    with pytest.raises(InputError, match="another cell"):
+        load_state(other, tmp_path / "state.nc")
 
 
 def test_totals_of_a_cylinder_are_per_length():
