@@ -10,7 +10,7 @@ import contextlib
 import importlib
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import h5py  # noqa: F401 - before dolfinx, whose HDF5 is another one
 import numpy as np
@@ -47,6 +47,7 @@ __all__ = [
     "border_nodes",
     "constant",
     "create_matrix",
+    "evaluator",
     "facet_vertices",
     "form",
     "from_gmsh",
@@ -55,6 +56,7 @@ __all__ = [
     "lagrange",
     "node_positions",
     "petsc_vector",
+    "put_options",
     "quiet",
     "rectangle",
     "tag_borders",
@@ -170,6 +172,8 @@ def owned_facets(mesh, facets: np.ndarray) -> np.ndarray:
 
 
 def _vertices(mesh, dim: int, entities: np.ndarray) -> np.ndarray:
+    if len(entities) == 0:  # 0.9 would end the process
+        return np.empty((0, dim + 1, 3))
     mesh.topology.create_connectivity(dim, mesh.topology.dim)
     if hasattr(dolfinx.mesh, "entities_to_geometry"):  # 0.8
         nodes = dolfinx.mesh.entities_to_geometry(mesh, dim, entities)
@@ -221,6 +225,23 @@ def function(space):
     return dolfinx.fem.Function(space)
 
 
+def evaluator(space, values: list):
+    """What gives UFL values at the nodes when it is called, shape (n_nodes, n_values).
+
+    The nodes are those of `space`, which has as many components.
+    """
+    points = space.element.interpolation_points
+    points = points() if callable(points) else points
+    expression = dolfinx.fem.Expression(ufl.as_vector(values), points)
+    target = dolfinx.fem.Function(space)
+
+    def evaluate() -> np.ndarray:
+        target.interpolate(expression)
+        return target.x.array.reshape(-1, len(values))
+
+    return evaluate
+
+
 def constant(mesh, value):
     """Value that a compiled form reads at run time: no new kernel when it changes."""
     return dolfinx.fem.Constant(mesh, np.asarray(value, dtype=PETSc.ScalarType))
@@ -237,6 +258,14 @@ def form(expression):
 def petsc_vector(u):
     """PETSc vector that shares the memory of a function."""
     return u.x.petsc_vec if hasattr(u.x, "petsc_vec") else u.vector
+
+
+def put_options(prefix: str, options: Mapping) -> None:
+    """Defaults of PETSc's options: what the user gave stays."""
+    known = PETSc.Options(prefix)
+    for name, value in options.items():
+        if not known.hasName(name):
+            known[name] = value
 
 
 def create_matrix(compiled):

@@ -187,6 +187,12 @@ class ChargeTransfer(Border):
 
     def reaction(self, fn, k, medium):
         """Rate of the oxidation per area."""
+        if len(self.stoichiometry) > len(medium.c):
+            raise InputError(
+                "stoichiometry of a charge transfer",
+                wanted=f"a number for each of {len(medium.c)} species",
+                got=str(self.stoichiometry),
+            )
         eta = k["electrons"] * (k["potential"] - medium.phi - k["equilibrium"])
         forward, backward = k["alpha"] * eta, (k["alpha"] - 1) * eta
         for i, nu in enumerate(self.stoichiometry):
@@ -211,7 +217,12 @@ def numbers_of(borders: Sequence[Border]) -> dict[str, np.ndarray]:
     numbers = {}
     for j, border in enumerate(borders):
         for name in border.numbers:
-            numbers[f"border.{j}.{name}"] = np.array(float(getattr(border, name)))
+            value = float(getattr(border, name))
+            if not np.isfinite(value):
+                raise InputError(
+                    f"{name} at a border", wanted="a finite number", got=str(border)
+                )
+            numbers[f"border.{j}.{name}"] = np.array(value)
     return numbers
 
 

@@ -87,6 +87,15 @@ class _Coupled(Closure):
         """Where the iterations start, from the weighted sum of the activities."""
         raise NotImplementedError
 
+    def _check_count(self, n_species: int) -> None:
+        given = len(self.parameters["weights"])
+        if given != n_species:
+            raise InputError(
+                f"{type(self).__name__} for another number of species",
+                wanted=str(n_species),
+                got=str(given),
+            )
+
     def _equation(self, fn, k, ln_a, x):
         """Mismatch of the scalar equation and its slope in x."""
         m, m_slope = self._excess(fn, k, x)
@@ -99,6 +108,7 @@ class _Coupled(Closure):
 
     def ln_concentrations(self, fn, k, ln_a, frozen):
         """Logarithm of the concentration of each species."""
+        self._check_count(len(ln_a))
         weights = k["weights"]
         seen = frozen if self.iterations else ln_a
         terms = [weights[i] * fn.exp(a) for i, a in enumerate(seen)]
@@ -116,6 +126,7 @@ class _Coupled(Closure):
 
     def ln_activities(self, c):
         """Logarithm of the activity of each species."""
+        self._check_count(len(c))
         k = self.parameters
         rho = np.tensordot(k["weights"], c, axes=1)
         m, _ = self._excess(NUMPY, k, self._coordinate(rho))

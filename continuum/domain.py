@@ -77,6 +77,11 @@ class Domain:
         return self.mesh.topology.dim
 
     @property
+    def extent(self) -> float:
+        """Largest difference of a coordinate."""
+        return max(high - low for low, high in map(self._extent, self.mesh.geometry.x.T))
+
+    @property
     def measure(self):
         """What integrands are multiplied by: the circumference in axial symmetry."""
         return SYMMETRIES[self.symmetry](ufl.SpatialCoordinate(self.mesh)[0])

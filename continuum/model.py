@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,10 +13,12 @@ from numpy.typing import ArrayLike
 from ..core.errors import InputError
 from . import _dolfinx as fx
 from ._dolfinx import ufl
+from .blocks import Ions
 from .borders import Border, numbers_of
 from .closures import Closure
 from .domain import Domain
 from .fields import NodalField, unit_normal
+from .linear import Method
 from .newton import Newton
 from .reactions import Reaction
 
@@ -81,12 +83,13 @@ class NernstPlanckPoisson:
         reactions: Sequence[Reaction] = (),
         anisotropic: bool = False,
         advection: bool = False,
-        linear: str = "auto",
+        linear: Method = "auto",
     ):
         self.domain, self.degree, self.linear = domain, degree, linear
         self.charge_numbers = np.asarray(charge_numbers, dtype=float)
         self.closure = closure or Closure()
         self.borders, self.reactions = tuple(borders), tuple(reactions)
+        self.anisotropic, self.advection = anisotropic, advection
         self._fields(anisotropic, advection)
         self._constants = {
             name: fx.constant(domain.mesh, value)
@@ -131,14 +134,43 @@ class NernstPlanckPoisson:
             **{f"reaction.{j}": np.array(1.0) for j in range(len(self.reactions))},
         }
 
-    def compile(self, residual) -> Newton:
-        """Newton's method for a residual form of the state."""
+    def compile(self, residual, rate: Callable[[], float] = lambda: 0.0) -> Newton:
+        """Newton's method for a residual form of the state.
+
+        Parameters
+        ----------
+        residual
+            UFL form.
+        rate
+            Gives the weight of `storage` in it.
+        """
         jacobian = ufl.derivative(residual, self._state.function)
         with fx.quiet():
             forms = fx.form(residual), fx.form(jacobian)
         return Newton(
-            *forms, self._state.function, linear=self.linear, before_assembly=self.freeze
+            *forms,
+            self._state.function,
+            linear=self.linear,
+            before_assembly=self.freeze,
+            ions=Ions(self.charge_numbers, self._follow, rate, self.domain.extent),
         )
+
+    def _follow(self) -> np.ndarray:
+        """How phi follows psi_i in a neutral medium (`blocks`)."""
+        self.freeze()
+        return self.once("follow", self._following)()
+
+    def _following(self) -> Callable[[], np.ndarray]:
+        n, here = self.n_species, self.here
+        share = [here.z[i] ** 2 * here.c[i] for i in range(n)]
+        total = sum(share) + TRACE
+        slopes = [ufl.inner(ufl.grad(psi), ufl.grad(psi)) for psi in here.psi]
+        mean = sum(a * b for a, b in zip(share, slopes, strict=True)) / total
+        poisson = self._constants["poisson"] * ufl.exp(self._ln_mobility.function[n])
+        below = total + poisson * mean / 2
+        with fx.quiet():
+            space = fx.lagrange(self.domain.mesh, self.degree, n)
+            return fx.evaluator(space, [here.z[i] * here.c[i] / below for i in range(n)])
 
     def freeze(self) -> None:
         """Show closures the state as it is, where they solve their equation."""
@@ -236,6 +268,7 @@ class NernstPlanckPoisson:
             for name in border.numbers
         }
         inflow = border.inflow(UFL, k, here)
+        self.check_species(i for i in inflow if i != -1)
         total = sum(flux * v[i % (self.n_species + 1)] for i, flux in inflow.items())
         ds = self.domain.ds(border.place, 2 * self.degree + 2)
         return self._constants[f"on.{j}"] * total * self.domain.measure * ds
@@ -313,6 +346,21 @@ class NernstPlanckPoisson:
         if target is self._load:
             self._frozen_load.x.array[:] = target.function.x.array
 
+    def check_species(self, indices: Iterable[int]) -> None:
+        """Refuse species that the model does not have.
+
+        Raises
+        ------
+        InputError
+        """
+        for i in indices:
+            if not 0 <= i < self.n_species:
+                raise InputError(
+                    "a species that the model does not have",
+                    wanted=f"0 to {self.n_species - 1}",
+                    got=str(i),
+                )
+
     def unknowns(self, component: int, place: str | float) -> np.ndarray:
         """Indices of the unknowns of a component (-1 for phi) at a place.
 
@@ -322,7 +370,8 @@ class NernstPlanckPoisson:
             When there is no such place.
         """
         size = self.n_species + 1
-        return self.domain.nodes(self.space, place) * size + component % size
+        nodes = self.once(place, lambda: self.domain.nodes(self.space, place))
+        return nodes * size + component % size
 
     @property
     def x(self) -> np.ndarray:

@@ -16,7 +16,11 @@ from ._dolfinx import (
     create_matrix,
     petsc_vector,
 )
-from .linear import LinearSolver, NotConverged
+from .blocks import Guide, Ions
+from .linear import ACCURATE, LinearSolver, Method, NotConverged
+
+#: Relative accuracy of increments: Newton's method needs as many as with exact ones.
+ROUGH = 1e-3
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class Newton:
         Largest increment of any unknown in the last iteration.
     max_iterations
         Iterations before `solve` gives up.
+    ions
+        What preconditioners know.
 
     Attributes
     ----------
@@ -88,10 +94,11 @@ class Newton:
         jacobian,
         u,
         *,
-        linear: str = "auto",
+        linear: Method = "auto",
         tolerance: float = 1e-9,
         max_iterations: int = 20,
         before_assembly=lambda: None,
+        ions: Ions | None = None,
     ):
         self.residual, self.jacobian, self.u = residual, jacobian, u
         self.tolerance, self.max_iterations = tolerance, max_iterations
@@ -109,7 +116,9 @@ class Newton:
         self._right = petsc_vector(u).duplicate()
         self._step = petsc_vector(u).duplicate()
         self._scale = petsc_vector(u).duplicate()
-        self._solver = LinearSolver(self._matrix, linear, space.mesh.topology.dim)
+        dim = space.mesh.topology.dim
+        self._solver = LinearSolver(self._matrix, linear, dim, self._guide)
+        self._ions, self._seen = ions, u.x.array.copy()
 
     def reactions(self) -> np.ndarray:
         """Residual of the unknowns that this process owns, shape (n_owned,).
@@ -122,7 +131,14 @@ class Newton:
             self._right.axpy(1.0, self.load)
         return self._right.array.copy()
 
-    def solve(self, held: Held, floating: Floating | None = None) -> int:
+    def solve(
+        self,
+        held: Held,
+        floating: Floating | None = None,
+        *,
+        fresh: bool = True,
+        keep: float = 0.0,
+    ) -> int:
         """Bring the residual of all unknowns but the held ones to zero.
 
         Parameters
@@ -131,6 +147,11 @@ class Newton:
             What some unknowns obey instead.
         floating
             A number that is found along with the unknowns.
+        fresh
+            Whether to assemble the first Jacobian, or to begin with the last.
+        keep
+            A Jacobian serves once more where increments shrink below this part of those
+            before.
 
         Returns
         -------
@@ -144,20 +165,24 @@ class Newton:
         """
         if floating is not None:
             floating.put(floating.value, held)
+        last = 0.0
         for iteration in range(1, self.max_iterations + 1):
             self.iterations += 1
             change = 0.0
             try:
                 right = self._right_side(held)
-                self.assemble(held)
-                step = self.linear(right)
+                if fresh:
+                    self.assemble(held)
+                step = self.linear(right, accuracy=ROUGH)
                 if floating is not None:
                     step, change = self._bordered(step, right, held, floating)
             except NotConverged as exc:
                 raise NotConverged(f"{exc} in iteration {iteration}") from exc
             self.u.x.array[:] -= step
-            if max(self.largest(step), abs(change)) < self.tolerance:
+            size = max(self.largest(step), abs(change))
+            if size < self.tolerance:
                 return iteration
+            fresh, last = size > keep * last, size
         raise NotConverged(f"no convergence in {self.max_iterations} iterations")
 
     def _right_side(self, held: Held) -> np.ndarray:
@@ -175,7 +200,7 @@ class Newton:
         nudge = 1e-6 * max(1.0, abs(value))
         floating.put(value + nudge, held)
         direct = (floating.mismatch() - before) / nudge
-        response = self.linear((self._right_side(held) - right) / nudge)
+        response = self.linear((self._right_side(held) - right) / nudge, accuracy=ROUGH)
         floating.put(value, held)
 
         def along(direction: np.ndarray) -> float:
@@ -193,6 +218,16 @@ class Newton:
         return step + change * response, change
 
     @property
+    def direct(self) -> bool:
+        """Whether linear systems are solved to rounding."""
+        return self._solver.direct
+
+    @property
+    def rescues(self) -> int:
+        """Linear systems so far that iterations left to the direct solver."""
+        return self._solver.rescues
+
+    @property
     def matrix(self):
         """PETSc matrix of the last `assemble`, each row times its `scale`."""
         return self._matrix
@@ -204,6 +239,10 @@ class Newton:
 
     def assemble(self, held: Held) -> None:
         """Jacobian at the present state, with the rows of what is held."""
+        self._held = held
+        if not self.direct:
+            self._solver.note_move(self.largest(self.u.x.array - self._seen))
+            self._seen = self.u.x.array.copy()
         self.before_assembly()
         assemble_matrix(self._matrix, self.jacobian)
         mine = held.rows < self.n_owned
@@ -215,12 +254,24 @@ class Newton:
             for j in coupled:
                 self._matrix.setValue(rows[j], partners[j], held.factors[mine][j])
             self._matrix.assemble()
-        # Rows of depleted species are tens of decades below the others.
-        self._matrix.getDiagonal(self._scale)
-        self._scale.reciprocal()
-        self._matrix.diagonalScale(L=self._scale)
+        self._scale.set(1.0)
+        if self.direct:
+            # Rows of depleted species are tens of decades below the others.
+            self._matrix.getDiagonal(self._scale)
+            self._scale.reciprocal()
+            self._matrix.diagonalScale(L=self._scale)
 
-    def linear(self, right: np.ndarray, *, transposed: bool = False) -> np.ndarray:
+    def _guide(self) -> Guide:
+        nodes = self._map.size_local
+        if self._ions is None:
+            return Guide(np.zeros((nodes, self._block - 1)))
+        mine = self._held.rows < self.n_owned
+        rows, alone = self._held.rows[mine], self._held.factors[mine] == 0
+        return self._ions.guide(nodes, rows[alone], rows[~alone])
+
+    def linear(
+        self, right: np.ndarray, *, transposed: bool = False, accuracy: float = ACCURATE
+    ) -> np.ndarray:
         """Solution of ``J s = right`` with the Jacobian of the last `assemble`.
 
         Parameters
@@ -229,6 +280,8 @@ class Newton:
             Shape (n_owned,).
         transposed
             Solve with the transposed Jacobian.
+        accuracy
+            Of iterations, relative.
 
         Returns
         -------
@@ -243,7 +296,9 @@ class Newton:
         if not self._all_finite(right):
             raise NotConverged("a residual that overflows")
         self._right.array[:] = right if transposed else right * self._scale.array
-        self._solver.solve(self._right, self._step, transposed=transposed)
+        self._solver.solve(
+            self._right, self._step, transposed=transposed, accuracy=accuracy
+        )
         if transposed:
             self._step.pointwiseMult(self._step, self._scale)
         self.linear_iterations += self._solver.iterations

@@ -55,12 +55,25 @@ class Reaction:
         for node in ast.walk(self._tree()):
             if isinstance(node, ast.Name) and node.id not in names | {*_FUNCTIONS}:
                 raise self._refused(f"the name {node.id}", ", ".join(sorted(names)))
-        self.rate(math_functions(), [1.0] * len(self.species))
+        if not all(math.isfinite(value) for value in self.parameters.values()):
+            raise self._refused(str(dict(self.parameters)), "finite parameters")
+        outside = set(self.stoichiometry) - set(range(len(self.species)))
+        if outside:
+            raise InputError(
+                "stoichiometry of a reaction",
+                wanted=f"species 0 to {len(self.species) - 1}",
+                got=str(sorted(outside)),
+            )
+        try:
+            # With values that fit everything: 1 / (1 - A) is no error where A is not 1.
+            self.rate(_ANY, [_ANY] * len(self.species))
+        except (ArithmeticError, ValueError, RecursionError) as exc:
+            raise self._refused(str(exc), "a short expression of finite numbers") from exc
 
     def _tree(self) -> ast.expr:
         try:
             return ast.parse(self.expression, mode="eval").body
-        except SyntaxError as exc:
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as exc:
             raise self._refused(str(exc), "an arithmetic expression") from exc
 
     def _refused(self, got: str, wanted: str) -> InputError:
@@ -81,8 +94,11 @@ class Reaction:
         def of(part):
             return self._value(part, fn, values)
 
-        if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
-            return float(node.value)
+        number = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(number, (int, float)) and not isinstance(number, bool):
+            if not math.isfinite(number):
+                raise self._refused("an infinite number", "finite numbers")
+            return float(number)
         if isinstance(node, ast.Name) and node.id in values:
             return values[node.id]
         if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
@@ -102,8 +118,23 @@ class Reaction:
         )
 
 
-def math_functions():
-    """Functions of plain numbers under the names that expressions use."""
-    from types import SimpleNamespace
+class _Any:
+    """What any arithmetic turns into itself; its functions still refuse bad numbers."""
 
-    return SimpleNamespace(exp=math.exp, ln=math.log)
+    def _same(self, *_):
+        return self
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _same
+    __rtruediv__ = __pow__ = __rpow__ = __neg__ = _same
+
+    def __truediv__(self, other):
+        return self if other is self else self * (1 / other)
+
+    def exp(self, value):
+        return math.exp(value) if isinstance(value, float) else self
+
+    def ln(self, value):
+        return math.log(value) if isinstance(value, float) else self
+
+
+_ANY = _Any()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from .borders import at_rest, numbers_of
 from .floating import floating_of
 from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
-from .newton import Held, NotConverged
+from .newton import ROUGH, Held, NotConverged
 from .observables import charges, concentrations, inflows
 
 Progress = Callable[[float, float, str], None]
@@ -21,6 +22,8 @@ Progress = Callable[[float, float, str], None]
 SMALLEST_STEP = 1e-4
 #: Part of the load by which the tangent is taken.
 NUDGE = 1e-7
+#: Increments that shrink tenfold are fast enough for the Jacobian that they came from.
+KEEP = 0.1
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,7 @@ def solve_steady(
     *,
     start: Solution | None = None,
     first_step: float = 1.0,
+    near: bool = False,
     progress: Progress | None = None,
 ) -> Solution:
     """Steady state of a medium under conditions.
@@ -138,6 +142,8 @@ def solve_steady(
         A solution of the same model; ``None`` starts at rest: no load, psi = phi = 0.
     first_step
         First step as a part of the whole path.
+    near
+        Whether `start` is likely so near that Newton's method converges from there.
     progress
         Called with (part of the load, 1, "load").
 
@@ -158,11 +164,12 @@ def solve_steady(
     check_terms(model, conditions)
     check_held(model, conditions)
     path = _Path(model, medium, conditions, start)
-    done, step, taken = 0.0, first_step, []
+    done, step = 0.0, first_step
+    taken: list[tuple[float, int, str]] = []
     while done < 1.0:
         part = min(1.0, done + step)
         try:
-            iterations = path.advance(done, part)
+            iterations = path.advance(done, part, near and not taken)
         except NotConverged as exc:
             taken.append((part, 0, str(exc)))
             step /= 2
@@ -189,15 +196,11 @@ class _Path:
         conditions: Conditions,
         start: Solution | None,
     ):
-        self.model, self.medium = model, medium
+        self.model, self.medium, self.start = model, medium, start
         self.last = load_of(model, medium, conditions)
         model.put(self.last)  # refuses what does not fit before anything is blended
-        if start is None:
-            self.first = self.last | _rest(model, self.last)
-            model.state = np.zeros_like(model.state)
-        else:
-            self.first = self.last | load_of(model, start.medium, start.conditions)
-            model.state = start.state
+        self.on = 1.0
+        model.state = np.zeros_like(model.state) if start is None else start.state
         self.held = held_unknowns(model, medium, conditions)
         unknowns = model.newton.u.x.array
         self.origin = self.held.values + self.held.mismatch(unknowns)
@@ -212,13 +215,23 @@ class _Path:
             self.put(0.0)
             self.currents[0] = self.floating.mismatch()
 
+    @cached_property
+    def first(self) -> dict[str, np.ndarray]:
+        """The load where the path starts."""
+        if self.start is None:
+            return self.last | _rest(self.model, self.last)
+        medium, conditions = self.start.medium, self.start.conditions
+        return self.last | load_of(self.model, medium, conditions)
+
     def put(self, part: float) -> Held:
         """Put a part of the load on; what is held then."""
-        blended = {
-            name: (1 - part) * np.asarray(self.first[name]) + part * last
-            for name, last in self.last.items()
-        }
-        self.model.put(blended)
+        if part != self.on:
+            blended = {
+                name: (1 - part) * np.asarray(self.first[name]) + part * last
+                for name, last in self.last.items()
+            }
+            self.model.put(blended)
+            self.on = part
         held = replace(self.held, values=self.origin + part * self.change)
         if self.floating is not None:
             first, last = self.currents
@@ -226,8 +239,10 @@ class _Path:
             self.floating.put(self.floating.value, held)
         return held
 
-    def advance(self, done: float, part: float) -> int:
+    def advance(self, done: float, part: float, near: bool = False) -> int:
         """Newton iterations from the state at `done` to that at `part`.
+
+        When they are near, the tangent and most Jacobians cost more than they save.
 
         Raises
         ------
@@ -239,11 +254,12 @@ class _Path:
         potential = 0.0 if self.floating is None else self.floating.value
         try:
             # Along the tangent first: exp(mu_ex) far off the state would overflow.
-            values += (part - done) * self._tangent(done)
+            if not near:
+                values += (part - done) * self._tangent(done)
             held = self.put(part)
             fixed = held.factors == 0
             values[held.rows[fixed]] = held.values[fixed]
-            return newton.solve(held, self.floating)
+            return newton.solve(held, self.floating, keep=KEEP * near)
         except NotConverged:
             values[:] = before
             if self.floating is not None:
@@ -261,7 +277,7 @@ class _Path:
         species = held.rows % size < model.n_species
         held.values[species] -= model.origin[held.rows[species] % size]
         try:
-            model.newton.solve(held, self.floating)
+            model.newton.solve(held, self.floating, fresh=False)
         except NotConverged:  # it was converged before
             model.move_origin(np.zeros(model.n_species))
             model.newton.u.x.array[:] = before
@@ -276,7 +292,7 @@ class _Path:
         mine = held.rows < newton.n_owned
         right[held.rows[mine]] = self.change[mine]
         newton.assemble(held)
-        return newton.linear(right)
+        return newton.linear(right, accuracy=ROUGH)
 
 
 def crowded(model: NernstPlanckPoisson, medium: Medium) -> np.ndarray:
@@ -357,8 +373,26 @@ def load_of(
     model: NernstPlanckPoisson, medium: Medium, conditions: Conditions
 ) -> dict[str, np.ndarray]:
     """All numbers of a medium and the borders, under the model's names."""
+    _check_medium(model, medium)
     reactions = {f"reaction.{j}": np.array(1.0) for j in range(len(model.reactions))}
     return medium.load() | numbers_of(conditions.borders) | reactions
+
+
+def _check_medium(model: NernstPlanckPoisson, medium: Medium) -> None:
+    """Refuse a medium of another kind: the model would keep numbers of an earlier one."""
+    kinds = {
+        "closure": (model.closure.signature(), medium.closure.signature()),
+        "diffusion tensor": (model.anisotropic, medium.distance is not None),
+        "velocity": (model.advection, medium.velocity is not None),
+    }
+    for name, (wanted, got) in kinds.items():
+        if wanted != got:
+            raise InputError(
+                f"a medium that the model was not made for: {name}",
+                wanted=str(wanted),
+                got=str(got),
+                mend="make the model with the medium's closure and kind",
+            )
 
 
 def _rest(model: NernstPlanckPoisson, load: dict) -> dict[str, np.ndarray]:
@@ -374,6 +408,7 @@ def held_unknowns(
     """Which unknowns conditions hold, and at what values."""
     size = model.n_species + 1
     rows: dict[int, tuple[int, float, float]] = {}
+    model.check_species(i for i, _ in (*conditions.psi, *conditions.concentration))
     for (i, place), c in conditions.concentration.items():
         for row in model.unknowns(i, place):
             partner = row - i + size - 1
@@ -384,6 +419,8 @@ def held_unknowns(
         rows |= {int(row): (int(row), 0.0, value) for row in model.unknowns(i, place)}
     columns = zip(*rows.values(), strict=True) if rows else ((), (), ())
     partners, factors, values = columns
+    if not np.isfinite(values).all():
+        raise InputError("a condition that is not finite", got=str(conditions)[:200])
     return Held(
         np.array(list(rows), dtype=int),
         np.array(partners, dtype=int),

@@ -146,6 +146,8 @@ def solve_transient(
         step = walk.resume(kept, step)
     while walk.time < until:
         stop = float(stops[np.searchsorted(stops, walk.time, side="right")])
+        # Bounded steps cannot grow: the second order begins at once.
+        walk.starting &= step < longest_step
         step = min(walk.advance(step, stop, tolerance, whole), longest_step)
         if progress is not None:
             progress(_share(walk.time - begin, whole, longest_step), 1.0, "time")

@@ -24,7 +24,10 @@ cell = Cell(
         Ion("K", 1, "1.96e-9 m**2/s", "0.1 mol/L"),
         Ion("Cl", -1, "2.03e-9 m**2/s", "0.105 mol/L"),
     ],
-    {"electrode": Electrode(stern="20 uF/cm**2", reactions=(couple,)), "bulk": Reservoir()},
+    {
+        "electrode": Electrode(stern="20 uF/cm**2", reactions=(couple,)),
+        "bulk": Reservoir(),
+    },
 )
 cycle = cyclic_voltammetry(cell, "electrode", ["-0.3 V", "0.3 V", "-0.3 V"], "0.1 V/s")
 cycle.plot(out / "voltammogram.png")

@@ -1,0 +1,188 @@
+"""Gradients of quantities by the profiles of a medium, by one transposed solve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core.errors import StageError
+from . import _dolfinx as fx
+from .electrode import Electrode
+from .linear import LinearSolver
+from .medium import Medium
+from .model import NernstPlanckPoisson
+from .newton import Held, NotConverged
+from .quantities import Current, Quantity
+from .response import restore
+from .steady import Solution, check_held
+
+
+@dataclass(frozen=True, eq=False)
+class Gradient:
+    """Derivatives of a quantity by the nodal values of a medium's profiles.
+
+    They are derivatives by numbers, not densities: a mesh twice as fine has half of them
+    at each node. Names are those of `Medium.load`.
+
+    Attributes
+    ----------
+    value
+        The quantity, in scaled units.
+    mu_ex, ln_diffusivity
+        Shape (n_species, n_nodes): by mu_ex_i (kT), by ln D_i.
+    ln_permittivity, fixed_charge
+        Shape (n_nodes,): by ln eps, by the fixed charge (e c0).
+    ln_diffusivity_par
+        By ln D_par,i of an anisotropic model, shape (n_species, n_nodes).
+    """
+
+    value: float
+    mu_ex: np.ndarray
+    ln_diffusivity: np.ndarray
+    ln_permittivity: np.ndarray
+    fixed_charge: np.ndarray
+    ln_diffusivity_par: np.ndarray | None = None
+
+
+def gradient(
+    model: NernstPlanckPoisson, solution: Solution, quantity: Quantity
+) -> Gradient:
+    """Gradient of a quantity of a steady state.
+
+    What conditions give stays: a given concentration, and a given current, whose
+    potential moves. Of discrete equations this is the derivative to rounding.
+
+    Parameters
+    ----------
+    model
+        The equations; its state is overwritten.
+    solution
+        A steady state.
+    quantity
+        Such as `quantities.Inflow`, `Charge`, `Current`, `Potential` or `Integral`.
+
+    Returns
+    -------
+    Gradient
+        On the nodes of the model; under MPI, on those of this process.
+
+    Raises
+    ------
+    InputError
+        When the quantity is none of this solution.
+    StageError
+        When the linear equations cannot be solved.
+    """
+    check_held(model, solution.conditions)
+    value = quantity(model, solution)
+    held = restore(model, solution)
+    model.newton.assemble(held)
+    place = next(iter(solution.conditions.current), None)
+    if place is None:
+        by = _Adjoint(model, solution, held, quantity).slopes
+    else:
+        by = _at_current(model, solution, quantity, place)
+    load, mobility, wall = by["load"], by["ln_mobility"], by.get("wall")
+    along = None if wall is None else wall[:-1]
+    return Gradient(value, load[:-1], mobility[:-1], mobility[-1], load[-1], along)
+
+
+def linear_change(
+    model: NernstPlanckPoisson, slope: Gradient, before: Medium, after: Medium
+) -> float:
+    """First-order change of a quantity from one medium to another.
+
+    Parameters
+    ----------
+    model
+        On whose nodes the media are.
+    slope
+        Of the quantity, in `before`.
+    before, after
+        They may differ in the profiles that `Gradient` names.
+    """
+    mine = model.order < model.newton.n_owned // (model.n_species + 1)
+    old, new = before.load(), after.load()
+    total = 0.0
+    for name in set(old) & set(vars(slope)):
+        total += float((getattr(slope, name) * (new[name] - old[name]))[..., mine].sum())
+    return model.domain.comm.allreduce(total)
+
+
+class _Adjoint:
+    """A quantity with multipliers of the equations, at held potentials.
+
+    Attributes
+    ----------
+    multipliers
+        Change of the quantity per change of each equation, shape (n_unknowns,).
+    slopes
+        Its derivatives, name -> (n_species + 1, n_nodes).
+    """
+
+    def __init__(self, model, solution: Solution, held: Held, quantity: Quantity):
+        conditions = solution.conditions
+        self.multipliers = _backward(model, quantity.slope(model, conditions, "state"))
+        equations = -self.multipliers
+        equations[held.rows] = 0.0
+        flat = {
+            name: quantity.slope(model, conditions, name, equations)
+            for name in model.coefficients
+        }
+        # mu_ex stands in what holds a concentration: psi - z phi = ln a + mu_ex.
+        rows = _fixed_concentrations(model, solution)
+        flat["load"][rows] += self.multipliers[rows]
+        blocks = len(model.points), -1
+        self.slopes = {
+            name: values.reshape(blocks)[model.order].T for name, values in flat.items()
+        }
+
+
+def _backward(model: NernstPlanckPoisson, right: np.ndarray) -> np.ndarray:
+    """Solution of the transposed equations of the last `Newton.assemble`."""
+    matrix = fx.PETSc.Mat()
+    model.newton.matrix.transpose(matrix)
+    matrix.setBlockSize(model.n_species + 1)
+    # Not the transposed solve of the Jacobian's own solver, which with BoomerAMG inside
+    # field splits returns zeros.
+    solver = LinearSolver(matrix, model.linear, model.domain.dim)
+    given, found = fx.function(model.space), fx.function(model.space)
+    given.x.array[:] = right
+    try:
+        solver.solve(fx.petsc_vector(given), fx.petsc_vector(found))
+    except NotConverged as exc:
+        raise StageError(
+            "no gradient",
+            wanted="linear equations that can be solved",
+            got=str(exc),
+            mend="look whether the state is one that the equations determine",
+        ) from exc
+    found.x.array[: model.newton.n_owned] *= model.newton.scale
+    fx.petsc_vector(found).ghostUpdate(*fx.FORWARD)
+    return found.x.array.copy()
+
+
+def _fixed_concentrations(model: NernstPlanckPoisson, solution: Solution) -> np.ndarray:
+    """Unknowns of species whose concentration is held."""
+    given, held = solution.conditions.concentration, solution.conditions.psi
+    rows = [model.unknowns(i, place) for i, place in given] or [np.zeros(0, dtype=int)]
+    others = [model.unknowns(i, place) for i, place in held] or [np.zeros(0, dtype=int)]
+    return np.setdiff1d(np.concatenate(rows), np.concatenate(others))
+
+
+def _at_current(model, solution: Solution, quantity: Quantity, place) -> dict:
+    """Derivatives when the potential of an electrode moves to keep its current."""
+    electrode = Electrode(model, solution, place)
+    both = [quantity, Current(place)]
+    adjoints = [_Adjoint(model, solution, electrode.held, one) for one in both]
+    n = model.newton.n_owned
+    wanted, current = (
+        model.domain.comm.allreduce(float(adjoint.multipliers[:n] @ electrode.push))
+        + one.direct(model, solution.conditions, place, electrode.enters)
+        for adjoint, one in zip(adjoints, both, strict=True)
+    )
+    return {
+        name: slope - wanted / current * adjoints[1].slopes[name]
+        for name, slope in adjoints[0].slopes.items()
+    }

@@ -1,0 +1,118 @@
+"""Linear response of a cell: impedance and differential capacitance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ...core.errors import InputError
+from ..impedance import differential_capacitance
+from ..impedance import impedance as _impedance
+from .cell import Cell
+from .parts import Quantity, si
+from .progress import Show, shown
+from .results import State, total_unit
+
+
+@dataclass(frozen=True, eq=False)
+class ImpedanceSpectrum:
+    """Impedance of a cell seen from one electrode.
+
+    Attributes
+    ----------
+    frequency
+        Hz, shape (n,).
+    impedance
+        Complex, shape (n,).
+    unit
+        ohm, ohm m or ohm m2 as the current is in A, A/m or A/m2.
+    """
+
+    frequency: np.ndarray
+    impedance: np.ndarray
+    unit: str
+
+    def plot(self, path: Path | str | None = None):
+        """Nyquist and Bode figures; saved when `path` is given."""
+        from .plot import plot_impedance
+
+        return plot_impedance(self, path)
+
+
+def impedance(
+    cell: Cell, border: str, frequency: ArrayLike, state: State | None = None
+) -> ImpedanceSpectrum:
+    """Impedance at a steady state, by linearisation.
+
+    Parameters
+    ----------
+    cell, border
+        The electrode whose potential is modulated.
+    frequency
+        Hz.
+    state
+        Steady state; that of the cell's own conditions by default.
+    """
+    hertz = np.atleast_1d(np.asarray(frequency, dtype=float))
+    if not (hertz > 0).all():
+        raise InputError(
+            "frequencies", wanted="positive numbers (Hz)", got=str(hertz[:5])
+        )
+    here = state or cell.steady()
+    omega = 2 * np.pi * hertz * cell.scales.time
+    found = _impedance(cell.model, here.solution, border, omega)
+    current = cell.scales.current_density * total_unit(cell)[0]
+    z = found.impedance * cell.scales.potential / current
+    return ImpedanceSpectrum(
+        hertz, z, f"ohm {total_unit(cell)[1].replace('-', '').replace('m1', 'm')}".strip()
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class CapacitanceCurve:
+    """Charge and differential capacitance of an electrode.
+
+    Attributes
+    ----------
+    potential
+        V, shape (n,).
+    charge, capacitance
+        Shape (n,), C and `unit`, per m or per m2 as `State.charge`.
+    unit
+        F, F m-1 or F m-2.
+    """
+
+    potential: np.ndarray
+    charge: np.ndarray
+    capacitance: np.ndarray
+    unit: str
+
+    def plot(self, path: Path | str | None = None):
+        """Figure of the capacitance; saved when `path` is given."""
+        from .plot import plot_capacitance
+
+        return plot_capacitance(self, path)
+
+
+def capacitance(
+    cell: Cell, border: str, potentials: Sequence[Quantity], *, progress: Show = None
+) -> CapacitanceCurve:
+    """Differential capacitance at a series of steady states, each from the one before."""
+    volts = np.array([si(value, "V") for value in potentials])
+    charge, slope, state = [], [], None
+    unit = cell.scales.capacitance * total_unit(cell)[0]
+    with shown("capacitance", cell.shows(progress)) as tell:
+        for done, value in enumerate(volts):
+            drive = {border: {"potential": float(value)}}
+            state = cell.steady(drive, start=state, progress=False)
+            charge.append(state.charge[border])
+            linear = differential_capacitance(cell.model, state.solution, border)
+            slope.append(linear * unit)
+            if tell is not None:
+                tell(done + 1, len(volts), "capacitance")
+    size = f"F {total_unit(cell)[1]}".strip()
+    return CapacitanceCurve(volts, np.array(charge), np.array(slope), size)

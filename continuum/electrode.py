@@ -1,0 +1,92 @@
+"""An electrode's potential as something that the equations depend on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..core.errors import InputError
+from . import _dolfinx as fx
+from ._dolfinx import ufl
+from .medium import Place
+from .model import NernstPlanckPoisson
+from .quantities import Quantity
+from .response import restore
+from .steady import Solution
+
+
+class Electrode:
+    """A state, and how the equations and quantities depend on the potential of a place.
+
+    That is the potential of a Stern layer and of charge transfer there, and phi where it
+    is held.
+
+    Parameters
+    ----------
+    model
+        The equations; its state is overwritten.
+    solution
+        The state.
+    place
+        Of the electrode.
+
+    Attributes
+    ----------
+    held
+        What is held in the state.
+    push
+        Minus the derivative of the equations by the potential, shape (n_owned,).
+
+    Raises
+    ------
+    InputError
+        When there is no electrode at `place`.
+    """
+
+    def __init__(self, model: NernstPlanckPoisson, solution: Solution, place: Place):
+        self.model, self.conditions, self.place = model, solution.conditions, place
+        self.held, n = restore(model, solution), model.newton.n_owned
+        metal = model.unknowns(-1, place) if place in self.conditions.phi else None
+        enters = self._enters()
+        if metal is None and enters is None:
+            raise InputError(
+                "no electrode",
+                wanted="a held potential, a Stern layer or charge transfer",
+                got=f"nothing of that at {place!r}",
+            )
+        #: What the terms let in per potential, of each equation of this process.
+        self.enters = np.zeros(n) if enters is None else enters
+        self.push = self.enters.copy()
+        self.push[self.held.rows[self.held.rows < n]] = 0.0
+        if metal is not None:
+            self.push[metal[metal < n]] = 1.0
+
+    def _enters(self) -> np.ndarray | None:
+        form = self.model.once(("potential", self.place), self._compiled)
+        if form is None:
+            return None
+        out = fx.petsc_vector(self.model.newton.u).duplicate()
+        self.model.newton.before_assembly()
+        fx.assemble_vector(out, form)
+        return out.array.copy()
+
+    def _compiled(self):
+        model, test = self.model, ufl.TestFunction(self.model.space)
+        moved = ufl.variable(fx.constant(model.domain.mesh, 0.0))
+        terms = [
+            ufl.diff(model.border_form(j, test, potential=moved), moved)
+            for j, border in enumerate(model.borders)
+            if border.place == self.place and "potential" in border.numbers
+        ]
+        with fx.quiet():
+            return fx.form(sum(terms)) if terms else None
+
+    def slopes(self, quantity: Quantity) -> tuple[np.ndarray, float]:
+        """Derivatives of a quantity by the unknowns, (n_owned,), and by the potential."""
+        by_state = quantity.slope(self.model, self.conditions, "state")
+        direct = quantity.direct(self.model, self.conditions, self.place, self.enters)
+        return by_state[: self.model.newton.n_owned], direct
+
+    def total(self, slopes: tuple[np.ndarray, float], change: np.ndarray):
+        """Derivative by the potential, with that of the unknowns, shape (n_owned,)."""
+        by_state, direct = slopes
+        return self.model.domain.comm.allreduce(by_state @ change) + direct

@@ -1,0 +1,196 @@
+"""Impedance of an electrode: the answer to a small alternating potential."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..core.errors import InputError, StageError
+from . import _dolfinx as fx
+from ._dolfinx import PETSc, ufl
+from .electrode import Electrode
+from .linear import LinearSolver
+from .medium import Place
+from .model import NernstPlanckPoisson
+from .newton import Held, NotConverged
+from .quantities import Charge, Current
+from .response import Response
+from .steady import Solution, check_held
+
+SAME = PETSc.Mat.Structure.SAME_NONZERO_PATTERN
+#: Numbers a + ib as matrices, of a = 1 and of b = 1.
+REAL, IMAGINARY = np.eye(2), np.array([[0.0, -1.0], [1.0, 0.0]])
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """Answer of an electrode at some frequencies, in scaled units.
+
+    Attributes
+    ----------
+    omega
+        Angular frequencies, D0 / l^2, shape (n,).
+    admittance
+        Complex current into the domain per potential, for ``exp(i omega t)``: of the ions
+        that pass and of what charges the electrode, for all of its area, shape (n,).
+    """
+
+    omega: np.ndarray
+    admittance: np.ndarray
+
+    @property
+    def impedance(self) -> np.ndarray:
+        """Inverse of the admittance, shape (n,)."""
+        return 1 / self.admittance
+
+    @property
+    def capacitance(self) -> np.ndarray:
+        """Complex capacitance ``Y / (i omega)``, shape (n,)."""
+        return self.admittance / (1j * self.omega)
+
+
+def impedance(
+    model: NernstPlanckPoisson, solution: Solution, place: Place, omega: ArrayLike
+) -> Spectrum:
+    """Spectrum of a steady state, from the equations linearised there.
+
+    The potential of the electrode at `place` moves: that of its Stern layer and its
+    charge transfer, and phi where it is held. All else that is held stays.
+
+    Parameters
+    ----------
+    model
+        The equations; its state is overwritten.
+    solution
+        A steady state.
+    place
+        Of the electrode.
+    omega
+        Angular frequencies, positive.
+
+    Returns
+    -------
+    Spectrum
+        As exact as the mesh: nothing is differenced, and the current is the sum of the
+        reactions, displacement included.
+
+    Raises
+    ------
+    InputError
+        When there is no electrode at `place` or a frequency is not positive.
+    StageError
+        When the equations at a frequency cannot be solved.
+    """
+    frequencies = np.atleast_1d(np.asarray(omega, dtype=float))
+    if not (frequencies > 0).all() or not np.isfinite(frequencies).all():
+        raise InputError(
+            "frequencies that cannot be used",
+            wanted="positive numbers; `differential_capacitance` is the limit of zero",
+            got=str(frequencies)[:80],
+        )
+    system = _Alternating(Electrode(model, solution, place))
+    answers = np.array([system.admittance(one) for one in frequencies])
+    return Spectrum(frequencies, answers)
+
+
+def differential_capacitance(
+    model: NernstPlanckPoisson, solution: Solution, place: Place
+) -> float:
+    """Charge of an electrode per potential when all else has settled, scaled units.
+
+    Parameters
+    ----------
+    model, solution, place
+        As for `impedance`.
+
+    Raises
+    ------
+    InputError
+        When there is no electrode at `place`, or the amount of a species is not
+        determined, as in a closed cell: there the capacitance of a spectrum tells.
+    StageError
+        When the equations cannot be solved.
+    """
+    check_held(model, solution.conditions)
+    electrode, newton = Electrode(model, solution, place), model.newton
+    newton.assemble(electrode.held)
+    try:
+        change = newton.linear(electrode.push)[: newton.n_owned]
+    except NotConverged as exc:
+        raise _unsolved(0.0, exc) from exc
+    return float(electrode.total(electrode.slopes(Charge(place)), change))
+
+
+class _Alternating:
+    """The equations with ``exp(i omega t)``, in real numbers.
+
+    Every unknown has its imaginary part beside it; both matrices have one pattern, which
+    is analysed once.
+    """
+
+    def __init__(self, electrode: Electrode):
+        self._electrode, model = electrode, electrode.model
+        current = Current(electrode.place)
+        self._passing = electrode.slopes(current)
+        charge, direct = electrode.slopes(Charge(electrode.place))
+        # Ions that stay at unknowns which are held there have come in as well.
+        held = current.held(model, electrode.conditions)
+        stored = Response.of(model).sum(held, "storage")[: model.newton.n_owned]
+        self._sitting = charge + stored, direct
+        model.newton.assemble(electrode.held)
+        self._steady = _paired(model.newton.matrix, REAL)
+        self._rate = _paired(_storage(model, electrode.held), IMAGINARY)
+        self._matrix = self._steady.duplicate()
+        self._solver = LinearSolver(self._matrix, "direct")
+        self._out, self._right = self._matrix.createVecs()
+        self._right.array[::2] = electrode.push * model.newton.scale
+
+    def admittance(self, omega: float) -> complex:
+        """Current per potential at one frequency."""
+        self._steady.copy(self._matrix, SAME)
+        self._matrix.axpy(omega, self._rate, SAME)
+        try:
+            self._solver.solve(self._right, self._out)
+        except NotConverged as exc:
+            raise _unsolved(omega, exc) from exc
+        change = self._out.array[::2] + 1j * self._out.array[1::2]
+        passing = self._electrode.total(self._passing, change)
+        return passing + 1j * omega * self._electrode.total(self._sitting, change)
+
+
+def _storage(model: NernstPlanckPoisson, held: Held):
+    """Matrix of the stored amounts by the unknowns, in the rows of the Jacobian."""
+
+    def compiled():
+        with fx.quiet():
+            return fx.form(ufl.derivative(model.storage, model.newton.u))
+
+    newton = model.newton
+    matrix = fx.create_matrix(newton.jacobian)  # which has the pattern of the other
+    newton.before_assembly()
+    fx.assemble_matrix(matrix, model.once("storage", compiled))
+    rows = matrix.createVecLeft()
+    rows.array[:] = newton.scale
+    rows.array[held.rows[held.rows < newton.n_owned]] = 0.0
+    matrix.diagonalScale(rows)
+    return matrix
+
+
+def _paired(matrix, number: np.ndarray):
+    """Matrix with every entry times a number like `REAL`."""
+    first, columns, values = matrix.getValuesCSR()
+    size = tuple(2 * n for n in matrix.getSizes()[0])
+    blocks = (first, columns, values[:, None, None] * number)
+    out = PETSc.Mat().createBAIJ((size, size), 2, csr=blocks, comm=matrix.comm)
+    return out.convert("aij")
+
+
+def _unsolved(omega: float, exc: Exception) -> StageError:
+    return StageError(
+        "no answer to an alternating potential",
+        wanted="linear equations that can be solved",
+        got=f"at the angular frequency {omega:g}: {exc}",
+        mend="look whether the state is one that the equations determine",
+    )

@@ -1,0 +1,87 @@
+"""Replicates of a quantity, one by one and in processes, and the linear short cut."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("dolfinx")
+
+from film import (  # noqa: E402
+    CONDITIONS,
+    film_medium,
+    film_model,
+    film_replicates,
+    uptake_and_charge,
+)
+
+from mesobridge.continuum.adjoint import gradient, linear_change  # noqa: E402
+from mesobridge.continuum.montecarlo import monte_carlo  # noqa: E402
+from mesobridge.continuum.quantities import Inflow  # noqa: E402
+from mesobridge.continuum.steady import solve_steady  # noqa: E402
+from mesobridge.core.errors import InputError, StageError  # noqa: E402
+
+pytestmark = pytest.mark.fem
+
+UPTAKE = Inflow(0, "left")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return film_model()
+
+
+def test_replicates_are_what_they_are_from_rest(model):
+    media, shown = film_replicates(model, 4), []
+    found = monte_carlo(
+        model, media, CONDITIONS, UPTAKE, progress=lambda *done: shown.append(done)
+    )
+    exact = [UPTAKE(model, solve_steady(model, one, CONDITIONS)) for one in media]
+    assert found.values == pytest.approx(exact, rel=1e-9)
+    assert found.std == pytest.approx(np.std(exact[1:], ddof=1), rel=1e-7)
+    assert shown == [(j, 5, "replicates") for j in range(1, 6)]
+
+
+def test_linear_propagation_agrees_with_monte_carlo(model):
+    """For noise of 0.2 kT in W and 10 % in D: their spread within a few per cent."""
+    media = film_replicates(model, 100)
+    found = monte_carlo(model, media, CONDITIONS, UPTAKE)
+    state = solve_steady(model, media[0], CONDITIONS)
+    slope = gradient(model, state, UPTAKE)
+    changes = [linear_change(model, slope, media[0], one) for one in media[1:]]
+    assert np.std(changes, ddof=1) == pytest.approx(found.std, rel=0.03)
+    assert np.corrcoef(changes, found.values[1:])[0, 1] > 0.99
+    small = film_replicates(model, 5, work=2e-3, spread=1e-3)
+    exact = monte_carlo(model, small, CONDITIONS, UPTAKE).values
+    changes = [linear_change(model, slope, small[0], one) for one in small[1:]]
+    assert changes == pytest.approx(exact[1:] - exact[0], rel=0.02)
+
+
+def test_processes_give_the_same(model):
+    media = film_replicates(model, 6)
+    one = monte_carlo(film_model, media, CONDITIONS, uptake_and_charge)
+    two = monte_carlo(film_model, media, CONDITIONS, uptake_and_charge, workers=2)
+    assert one.values.shape == (7, 2)
+    assert two.values == pytest.approx(one.values, rel=1e-9)
+
+
+def test_a_replicate_that_fails_is_reported(model):
+    good = film_medium(model)
+    bad = replace(good, mu_ex=good.mu_ex - 500 * np.exp(-model.x))
+    found = monte_carlo(model, [good, bad, good], CONDITIONS, UPTAKE)
+    assert list(found.failures) == [1]
+    assert "steady state was not found" in found.failures[1]
+    assert np.isnan(found.values).tolist() == [False, True, False]
+    assert found.values[2] == pytest.approx(found.values[0], rel=1e-9)
+    with pytest.raises(StageError, match="every replicate failed"):
+        monte_carlo(model, [good, bad], CONDITIONS, UPTAKE)
+
+
+def test_bad_input_is_refused(model):
+    media = [film_medium(model)]
+    with pytest.raises(InputError, match="one medium or more"):
+        monte_carlo(model, [], CONDITIONS, UPTAKE)
+    with pytest.raises(InputError, match="a function that makes it"):
+        monte_carlo(model, media, CONDITIONS, UPTAKE, workers=2)
+    with pytest.raises(InputError, match="functions of a module"):
+        monte_carlo(film_model, media, CONDITIONS, lambda *_: 0.0, workers=2)

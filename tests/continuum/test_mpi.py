@@ -1,0 +1,70 @@
+"""States do not depend on the number of processes, nor on the linear solver."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("dolfinx")
+
+HELPERS = Path(__file__).resolve().parent.parent / "helpers"
+CASES = ("electrode", "galvanostatic", "charging")
+
+pytestmark = [
+    pytest.mark.fem,
+    pytest.mark.skipif(shutil.which("mpirun") is None, reason="needs mpirun"),
+]
+
+
+@pytest.fixture(scope="module")
+def states(tmp_path_factory):
+    """Totals and fields by 1 and by 2 processes."""
+    found = []
+    for processes in (1, 2):
+        folder = tmp_path_factory.mktemp(f"by_{processes}")
+        script = [sys.executable, str(HELPERS / "parallel_states.py"), str(folder)]
+        mpirun = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n"]
+        environment = os.environ | {"PYTHONPATH": str(HELPERS), "OMP_NUM_THREADS": "1"}
+        subprocess.run(
+            [*mpirun, str(processes), *script], check=True, env=environment, timeout=240
+        )
+        totals = json.loads((folder / "totals.json").read_text())
+        found.append((totals, np.load(folder / "fields.npz")))
+    return found
+
+
+@pytest.mark.parametrize("linear", ["direct", "fieldsplit"])
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_find_what_one_finds(states, case, linear):
+    (one, fields), (two, others) = states
+    name = f"{case} {linear}"
+    assert one[name]["totals"] == pytest.approx(two[name]["totals"], rel=1e-10, abs=1e-12)
+    assert others[name] == pytest.approx(fields[name], abs=1e-10)
+    assert one[name]["rescues"] == two[name]["rescues"] == 0
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_linear_solver_does_not_matter(states, case):
+    for totals, fields in states:
+        direct, split = (f"{case} {linear}" for linear in ("direct", "fieldsplit"))
+        assert totals[split]["totals"] == pytest.approx(
+            totals[direct]["totals"], rel=1e-9, abs=1e-12
+        )
+        assert fields[split] == pytest.approx(fields[direct], abs=1e-9)
+        few = totals[split]["solves"]
+        assert few <= totals[split]["linear_iterations"] <= 10 * few
+
+
+@pytest.mark.parametrize("linear", ["direct", "fieldsplit"])
+def test_a_closed_cell_keeps_its_ions(states, linear):
+    for totals, _ in states:
+        run = totals[f"charging {linear}"]
+        end = [run["totals"]["amount 0"], run["totals"]["amount 1"]]
+        assert end == pytest.approx(run["start"], rel=1e-12)
+        # The step moves ions: the electrodes are charged.
+        assert run["totals"]["bottom"] > 0.05
