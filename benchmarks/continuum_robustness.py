@@ -14,7 +14,8 @@ from mesobridge.continuum.domain import interval
 from mesobridge.continuum.medium import Conditions, Medium, Scales
 from mesobridge.continuum.mesh import graded
 from mesobridge.continuum.model import NernstPlanckPoisson
-from mesobridge.continuum.steady import Solution, solve_steady
+from mesobridge.continuum.states import Solution
+from mesobridge.continuum.steady import solve_steady
 from mesobridge.continuum.transient import solve_transient
 from mesobridge.core.errors import MesobridgeError
 from mesobridge.core.units import AVOGADRO

@@ -20,7 +20,8 @@ from ..continuum.domain import interval
 from ..continuum.medium import Conditions, Medium, Scales
 from ..continuum.mesh import with_points
 from ..continuum.model import NernstPlanckPoisson
-from ..continuum.steady import Solution, solve_steady
+from ..continuum.states import Solution
+from ..continuum.steady import solve_steady
 from ..core.errors import InputError
 from ..core.schema import dataset, validate
 from ..core.units import ELEMENTARY_CHARGE, NM

@@ -15,7 +15,8 @@ from .model import NernstPlanckPoisson
 from .newton import Held, NotConverged
 from .quantities import Current, Quantity
 from .response import restore
-from .steady import Solution, check_held
+from .states import Solution
+from .steady import check_held
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from ._dolfinx import ufl
 from .borders import Stern
 from .model import NernstPlanckPoisson
 from .newton import Newton
-from .steady import Solution, load_of
+from .states import Solution, load_of
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from .medium import Place
 from .model import NernstPlanckPoisson
 from .quantities import Quantity
 from .response import restore
-from .steady import Solution
+from .states import Solution
 
 
 class Electrode:

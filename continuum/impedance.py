@@ -17,7 +17,8 @@ from .model import NernstPlanckPoisson
 from .newton import Held, NotConverged
 from .quantities import Charge, Current
 from .response import Response
-from .steady import Solution, check_held
+from .states import Solution
+from .steady import check_held
 
 SAME = PETSc.Mat.Structure.SAME_NONZERO_PATTERN
 #: Numbers a + ib as matrices, of a = 1 and of b = 1.

@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike
 from ..core.errors import InputError, MesobridgeError, StageError
 from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
-from .steady import Progress, Solution, solve_steady
+from .states import Solution
+from .steady import Progress, solve_steady
 
 #: Builds the model in every process; a function that can be pickled.
 Factory = Callable[[], NernstPlanckPoisson]

@@ -16,7 +16,7 @@ from ._dolfinx import ufl
 from .medium import Conditions, Place
 from .model import NernstPlanckPoisson
 from .response import Response, restore
-from .steady import Solution
+from .states import Solution
 
 
 class Quantity(Protocol):

@@ -9,7 +9,7 @@ from ._dolfinx import ufl
 from .floating import floating_of
 from .model import NernstPlanckPoisson
 from .newton import Held
-from .steady import Solution, check_terms, held_unknowns, load_of
+from .states import Solution, check_terms, held_unknowns, load_of
 
 
 def restore(model: NernstPlanckPoisson, solution: Solution) -> Held:

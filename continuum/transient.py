@@ -19,15 +19,8 @@ from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
 from .newton import NotConverged
 from .observables import charges, inflows
-from .steady import (
-    Progress,
-    Report,
-    Solution,
-    check_terms,
-    held_unknowns,
-    load_of,
-    solution_of,
-)
+from .states import Report, Solution, check_terms, held_unknowns, load_of, solution_of
+from .steady import Progress
 
 #: Steps grow by at most this factor: BDF2 is stable below 1 + sqrt(2).
 GROWTH = 2.4

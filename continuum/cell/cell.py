@@ -16,7 +16,8 @@ from ..domain import Domain
 from ..medium import Conditions, Medium, Scales
 from ..model import NernstPlanckPoisson
 from ..profiles import Profiles
-from ..steady import Solution, solve_steady
+from ..states import Solution
+from ..steady import solve_steady
 from .build import make_closure, make_reaction
 from .parts import Condition, Ion, Pieces, Quantity, Setting, si
 from .progress import Show, shown

@@ -19,7 +19,7 @@ from ...core.units import AVOGADRO
 from .. import _dolfinx as fx
 from ..audit import Audit, audit
 from ..fields import Gather
-from ..steady import Report, Solution, load_of, solution_of
+from ..states import Report, Solution, load_of, solution_of
 from ..transient import Run
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from mesobridge.continuum.impedance import (  # noqa: E402
 from mesobridge.continuum.medium import Conditions  # noqa: E402
 from mesobridge.continuum.mesh import graded  # noqa: E402
 from mesobridge.continuum.model import NernstPlanckPoisson  # noqa: E402
-from mesobridge.continuum.steady import Solution, solve_steady  # noqa: E402
+from mesobridge.continuum.states import Solution  # noqa: E402
+from mesobridge.continuum.steady import solve_steady  # noqa: E402
 from mesobridge.continuum.transient import solve_transient  # noqa: E402
 from mesobridge.core.errors import InputError  # noqa: E402
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from mesobridge.continuum import _dolfinx as fx
 from mesobridge.continuum.medium import Conditions, Medium
-from mesobridge.continuum.steady import Report, Solution
+from mesobridge.continuum.states import Report, Solution
 
 ufl = fx.ufl
 #: A 1:1 salt of density 1 has the Debye length 1 at this Poisson number.
