@@ -9,7 +9,8 @@ import xarray as xr
 
 from ...core.errors import InputError
 from ...core.units import AVOGADRO
-from ..closures import Activity, Bikerman, CarnahanStarling, Closure
+from ..activity import Activity
+from ..closures import Bikerman, CarnahanStarling, Closure
 from ..medium import Scales
 from ..reactions import Reaction
 from .parts import Ion, Setting, si

@@ -8,14 +8,9 @@ pytest.importorskip("dolfinx")
 from nernst_planck import medium_of, reservoir  # noqa: E402
 from scipy.optimize import brentq  # noqa: E402
 
+from mesobridge.continuum.activity import Activity  # noqa: E402
 from mesobridge.continuum.borders import SurfaceCharge  # noqa: E402
-from mesobridge.continuum.closures import (  # noqa: E402
-    NUMPY,
-    Activity,
-    Bikerman,
-    CarnahanStarling,
-    Closure,
-)
+from mesobridge.continuum.closures import NUMPY, Bikerman, CarnahanStarling, Closure  # noqa: E402
 from mesobridge.continuum.domain import interval  # noqa: E402
 from mesobridge.continuum.medium import Conditions  # noqa: E402
 from mesobridge.continuum.mesh import graded  # noqa: E402
