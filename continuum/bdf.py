@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,9 @@ from .observables import concentrations
 
 #: Smallest part of the last concentration that the history may predict.
 LEAST = 0.2
+#: Where Newton's method starts is no further from the last state (kT): where ions are
+#: driven out psi bends, and concentrations follow its exponential.
+FARTHEST = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,9 +159,12 @@ class Bdf2:
         last = self.past[-1]
         if len(self.past) < 3:  # the oldest may be from before a jump
             return last.unknowns
-        before = self.past[-2]
-        slope = (last.unknowns - before.unknowns) / (last.time - before.time)
-        return last.unknowns + step * slope
+        weights = _extrapolation(self.past, step)
+        change = (
+            sum(w * past.unknowns for w, past in zip(weights, self.past, strict=True))
+            - last.unknowns
+        )
+        return last.unknowns + np.clip(change, -FARTHEST, FARTHEST)
 
     def _put_history(self, w: np.ndarray) -> None:
         recent = [self.past[-1], self.past[-2] if self.order == 2 else self.past[-1]]
@@ -184,12 +190,10 @@ class Bdf2:
         c = concentrations(self.model, self.medium, self.model.state)
         known = min(len(self.past), self.order + 1)
         recent = self.past[-known:]
-        now = recent[-1].time + step
         times = np.array([past.time for past in recent])
+        weights = _extrapolation(recent, step)
         predicted = sum(
-            np.prod([(now - t) / (past.time - t) for t in times if t != past.time])
-            * past.concentration
-            for past in recent
+            w * past.concentration for w, past in zip(weights, recent, strict=True)
         )
         part = _local_part(step, times, self.order)
         scale = np.asarray(self.medium.c_ref)[:, None] + c
@@ -199,6 +203,15 @@ class Bdf2:
         comm = self.model.domain.comm
         total, nodes = comm.allreduce(squares), comm.allreduce(int(mine.sum()))
         return float(np.sqrt(np.max(total) / nodes))
+
+
+def _extrapolation(past: Sequence[Past], step: float) -> list[float]:
+    """Weights of states in the polynomial through them, a step after the last."""
+    now, times = past[-1].time + step, [one.time for one in past]
+    return [
+        float(np.prod([(now - t) / (one - t) for t in times if t != one]))
+        for one in times
+    ]
 
 
 def _local_part(step: float, times: np.ndarray, order: int) -> float:

@@ -99,7 +99,8 @@ def solve_transient(
         Error of a step: root mean square over nodes of ``dc / (c_ref + c)``, of the worst
         species.
     first_step
-        1e-9 of the whole time by default.
+        1e-9 of the whole time by default, 1e-6 where ions are neutral everywhere: phi,
+        which their difference gives, drowns in rounding at shorter ones.
     longest_step
         Upper bound of steps.
     at
@@ -131,7 +132,8 @@ def solve_transient(
     drive = conditions if callable(conditions) else lambda time: conditions
     walk = _Walk(model, medium, drive, start, begin)
     whole = until - begin
-    step = min(1e-9 * whole if first_step is None else first_step, longest_step)
+    shortest = (1e-9 if medium.poisson else 1e-6) * whole
+    step = min(shortest if first_step is None else first_step, longest_step)
     kept = None
     if checkpoint is not None:
         numbers = [until, begin, tolerance, longest_step, *stops]
