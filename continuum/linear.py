@@ -38,7 +38,7 @@ class LinearSolver:
     matrix
         PETSc matrix with one block per node, the potential last.
     method
-        ``"direct"`` (MUMPS), ``"fieldsplit"`` (GMRES with `Blocks`), ``"auto"`` (by the
+        ``"direct"`` (MUMPS; PETSc's own for intervals), ``"fieldsplit"`` (GMRES with `Blocks`), ``"auto"`` (by the
         number of unknowns), or options of PETSc that make up another solver. Options of
         the command line or of ``PETSC_OPTIONS`` named ``-mesobridge_...`` change the
         first two.
@@ -52,7 +52,7 @@ class LinearSolver:
     iterations
         Of the last solve; 1 when direct.
     rescues
-        Systems that iterations left to the direct solver.
+        Systems that iterations, or PETSc's own elimination, left to MUMPS.
 
     Raises
     ------
@@ -81,6 +81,9 @@ class LinearSolver:
         self._ksp: Any = None
         self._blocks: Blocks | None = None
         self._rescue: LinearSolver | None = None
+        # Bands need no ordering, and PETSc's own elimination then takes a third of the
+        # time; without pivoting it may fail where MUMPS does not.
+        self._banded = self.direct and dim == 1 and matrix.comm.size == 1
         self.iterations = self.rescues = 0
 
     @property
@@ -115,9 +118,10 @@ class LinearSolver:
         except NotConverged:
             # A KSP whose factorisation failed fails ever after: start with new ones.
             self._ksp = self._blocks = None
-            if self.direct or self._matrix.getSize()[0] > RESCUE_UP_TO:
+            last = self.direct and not self._banded
+            if last or self._matrix.getSize()[0] > RESCUE_UP_TO:
                 raise
-            self._rescue = self._rescue or LinearSolver(self._matrix, "direct")
+            self._rescue = self._rescue or LinearSolver(self._matrix, "direct", dim=2)
             self._rescue.solve(right, out, transposed=transposed)
             self.rescues, self.iterations = self.rescues + 1, self.iterations + 1
 
@@ -165,7 +169,12 @@ class LinearSolver:
         if self.direct:
             ksp.setType("preonly")
             ksp.getPC().setType("lu")
-            ksp.getPC().setFactorSolverType("mumps")
+            if self._banded:
+                ksp.getPC().setFactorSolverType("petsc")
+                ksp.getPC().setFactorOrdering("natural")
+                ksp.getPC().setFactorPivot(zeropivot=0.0)
+            else:
+                ksp.getPC().setFactorSolverType("mumps")
         elif isinstance(self.method, Mapping):
             prefix = f"{PREFIX}{next(_serial)}_"
             ksp.setOptionsPrefix(prefix)
