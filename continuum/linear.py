@@ -38,10 +38,10 @@ class LinearSolver:
     matrix
         PETSc matrix with one block per node, the potential last.
     method
-        ``"direct"`` (MUMPS; PETSc's own for intervals), ``"fieldsplit"`` (GMRES with `Blocks`), ``"auto"`` (by the
-        number of unknowns), or options of PETSc that make up another solver. Options of
-        the command line or of ``PETSC_OPTIONS`` named ``-mesobridge_...`` change the
-        first two.
+        ``"direct"`` (MUMPS; PETSc's own for intervals), ``"fieldsplit"`` (GMRES with
+        `Blocks`), ``"auto"`` (by the number of unknowns), or options of PETSc that make
+        up another solver. Options of the command line or of ``PETSC_OPTIONS`` named
+        ``-mesobridge_...`` change the first two.
     dim
         Dimensions of the mesh: intervals are always solved directly.
     guide
