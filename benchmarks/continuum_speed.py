@@ -15,8 +15,11 @@ from peers.finite_volume import FiniteVolume, graded
 
 from mesobridge.continuum.closures import Bikerman, Closure
 from mesobridge.continuum.domain import interval
+from mesobridge.continuum.impedance import impedance
 from mesobridge.continuum.medium import Conditions, Medium
 from mesobridge.continuum.model import NernstPlanckPoisson
+from mesobridge.continuum.montecarlo import monte_carlo
+from mesobridge.continuum.quantities import Inflow
 from mesobridge.continuum.steady import solve_steady
 
 LENGTH = 25.0  # Debye lengths
@@ -90,6 +93,61 @@ def beside_finite_volumes(rounds: int) -> list[dict]:
     return found
 
 
+def film() -> tuple[NernstPlanckPoisson, list[Medium], Conditions]:
+    """A selective film of 200 quadratic elements and 200 replicates of its profiles.
+
+    Noise of 0.2 kT in W and 10 % in D, correlated over half a Debye length.
+    """
+    vertices = graded(20.0, 200, 0.2, 1.0)
+    model = NernstPlanckPoisson(interval(vertices), [1, -1])
+    x, rng = model.x, np.random.default_rng(1)
+    barrier = 3 * np.exp(-(((x - 1.2) / 0.4) ** 2))
+    well = 1.5 * np.exp(-(((x - 0.4) / 0.25) ** 2))
+    anion = 1.5 * np.exp(-(((x - 0.8) / 0.5) ** 2))
+    slow = np.array([0.1 + 0.9 * (1 - np.exp(-x / width)) for width in (1.0, 0.8)])
+    square = ((x[:, None] - x) / 0.5) ** 2
+    root = np.linalg.cholesky(np.exp(-square / 2) + 1e-8 * np.eye(len(x)))
+    media = []
+    for replicate in range(201):
+        noise = np.exp(-((x / 5) ** 2)) * (root @ rng.normal(size=(4, len(x), 1)))[..., 0]
+        noise *= bool(replicate)
+        mu_ex = np.array([barrier - well, anion]) + 0.2 * noise[:2]
+        media.append(Medium(mu_ex, slow * np.exp(0.1 * noise[2:]), np.ones(2), 2.0))
+    psi = {(0, "right"): 0.0, (1, "right"): 0.0, (0, "left"): -1.0}
+    return model, media, Conditions(psi, {"left": -2.0, "right": 0.0})
+
+
+def beside_one_solve(rounds: int) -> list[dict]:
+    """Times of a spectrum and of 200 replicates, by that of one cold solve."""
+    model, media, conditions = film()
+
+    def cold() -> float:
+        return solve_steady(model, media[0], conditions).charge["left"]
+
+    state = solve_steady(model, media[0], conditions)
+    omega = np.geomspace(1e-3, 1e3, 50)
+    uptake = Inflow(0, "left")
+    jobs = [
+        cold,
+        lambda: impedance(model, state, "left", omega),
+        lambda: monte_carlo(model, media, conditions, uptake),
+    ]
+    for job in jobs:
+        job()
+    times = in_turns(jobs, rounds)
+    base = times[:, 0]
+    note = f"{1e3 * np.median(base):.1f} ms for {state.report.iterations} iterations"
+    return [
+        figure("50 frequencies / one cold solve", float(np.median(times[:, 1] / base)),
+               "1", "<=", 20, note),
+        figure("200 replicates / one cold solve", float(np.median(times[:, 2] / base)),
+               "1", "<=", 40, note),
+    ]  # fmt: skip
+
+
 def figures(*, quick: bool) -> list[dict]:
     """All figures of speed in one dimension."""
-    return beside_finite_volumes(5 if quick else 51)
+    return [
+        *beside_finite_volumes(5 if quick else 51),
+        *beside_one_solve(1 if quick else 11),
+    ]

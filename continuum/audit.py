@@ -106,7 +106,7 @@ def _sums(model: NernstPlanckPoisson, newton: Newton) -> np.ndarray:
 def _ion_charge(model: NernstPlanckPoisson, solution: Solution) -> tuple[float, float]:
     """Charge inside, and the sum of the ions' charges by magnitude."""
     vector = fx.petsc_vector(model.newton.u).duplicate()
-    fx.assemble_vector(vector, model.once("storage", lambda: fx.form(model.storage)))
+    fx.assemble_vector(vector, model.once("amounts", lambda: fx.form(model.storage)))
     rows = vector.array.reshape(-1, model.n_species + 1).sum(axis=0)
     amount = np.array(model.domain.comm.allreduce(rows))[:-1]
     density = model.coefficients["load"].function[model.n_species]

@@ -8,7 +8,7 @@ from ..core.errors import InputError
 from .medium import Conditions
 from .model import NernstPlanckPoisson
 from .newton import Held, Newton
-from .observables import charges, inflows
+from .observables import totals
 
 
 class FloatingPotential:
@@ -68,9 +68,9 @@ class FloatingPotential:
     def mismatch(self) -> float:
         """Current at the present state, less that wanted."""
         z = self.model.charge_numbers
-        inflow = inflows(self.model, self._conditions, self._newton)
+        inflow, charges = totals(self.model, self._conditions, self._newton)
         carried = sum(z[i] * flux for (i, at), flux in inflow.items() if at == self.place)
-        charge = charges(self.model, self._conditions, self._newton).get(self.place, 0.0)
+        charge = charges.get(self.place, 0.0)
         return float(carried + self._rate(charge) - self.wanted)
 
 

@@ -144,7 +144,7 @@ class _Alternating:
         self._steady = _paired(model.newton.matrix, REAL)
         self._rate = _paired(_storage(model, electrode.held), IMAGINARY)
         self._matrix = self._steady.duplicate()
-        self._solver = LinearSolver(self._matrix, "direct")
+        self._solver = LinearSolver(self._matrix, "direct", model.domain.dim)
         self._out, self._right = self._matrix.createVecs()
         self._right.array[::2] = electrode.push * model.newton.scale
 

@@ -180,7 +180,9 @@ class Newton:
                 raise NotConverged(f"{exc} in iteration {iteration}") from exc
             self.u.x.array[:] -= step
             size = max(self.largest(step), abs(change))
-            if size < self.tolerance:
+            # With a kept Jacobian increments go on shrinking as they did.
+            rate = size / last if keep and size < last else 1.0
+            if size < self.tolerance or size * rate < self.tolerance * (1 - rate):
                 return iteration
             fresh, last = size > keep * last, size
         raise NotConverged(f"no convergence in {self.max_iterations} iterations")

@@ -22,34 +22,31 @@ def concentrations(
     return np.exp(ln_c)
 
 
-def inflows(
+def totals(
     model: NernstPlanckPoisson, conditions: Conditions, newton: Newton
-) -> dict[tuple[int, Place], float]:
-    """Flux of each species into the domain, where it can enter."""
+) -> tuple[dict[tuple[int, Place], float], dict[Place, float]]:
+    """What enters of each species where it can, and the charge of each border.
+
+    Returns
+    -------
+    inflow
+        (Species index, place) -> flux into the domain.
+    charge
+        Place -> surface charge, of borders that have one.
+    """
     reaction = newton.reactions()
-    found: dict[tuple[int, Place], float] = {}
+    inflow: dict[tuple[int, Place], float] = {}
     for i, place in (*conditions.psi, *conditions.concentration):
-        found[i, place] = _sum_at(model, reaction, i, place)
+        inflow[i, place] = _sum_at(model, reaction, i, place)
+    charge = {place: _sum_at(model, reaction, -1, place) for place in conditions.phi}
     for j, border in enumerate(model.borders):
-        let_in = _let_in(model, newton, reaction, j)
+        place, let_in = border.place, _let_in(model, newton, reaction, j)
         for i in range(model.n_species):
             if let_in[i] != 0.0:
-                key = (i, border.place)
-                found[key] = found.get(key, 0.0) + let_in[i]
-    return found
-
-
-def charges(
-    model: NernstPlanckPoisson, conditions: Conditions, newton: Newton
-) -> dict[Place, float]:
-    """Charge of each border that has one."""
-    reaction = newton.reactions()
-    found = {place: _sum_at(model, reaction, -1, place) for place in conditions.phi}
-    for j, border in enumerate(model.borders):
-        charge = _let_in(model, newton, reaction, j)[-1]
-        if charge != 0.0:
-            found[border.place] = found.get(border.place, 0.0) + charge
-    return found
+                inflow[i, place] = inflow.get((i, place), 0.0) + let_in[i]
+        if let_in[-1] != 0.0:
+            charge[place] = charge.get(place, 0.0) + let_in[-1]
+    return inflow, charge
 
 
 def _sum_at(model: NernstPlanckPoisson, reaction: np.ndarray, i: int, place) -> float:

@@ -12,7 +12,7 @@ from .borders import numbers_of
 from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
 from .newton import Held
-from .observables import charges, concentrations, inflows
+from .observables import concentrations, totals
 
 
 @dataclass(frozen=True)
@@ -212,8 +212,7 @@ def solution_of(
         state[:-1],
         state[-1],
         c,
-        inflows(model, conditions, model.newton),
-        charges(model, conditions, model.newton),
+        *totals(model, conditions, model.newton),
         medium,
         conditions,
         report,

@@ -53,7 +53,8 @@ def solve_steady(
     first_step
         First step as a part of the whole path.
     near
-        Whether `start` is likely so near that Newton's method converges from there.
+        Whether `start` is likely so near that Newton's method converges from there;
+        fluxes are then as exact as its tolerance, not to rounding.
     progress
         Called with (part of the load, 1, "load").
 
@@ -90,7 +91,8 @@ def solve_steady(
             done, step = part, step * 2
             if progress is not None:
                 progress(done, 1.0, "load")
-    path.polish()
+    if not near:
+        path.polish()
     found = solution_of(model, medium, conditions, _report(taken))
     potential = None if path.floating is None else path.floating.value
     return replace(found, potential=potential)

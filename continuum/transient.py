@@ -18,7 +18,7 @@ from .floating import floating_of
 from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
 from .newton import NotConverged
-from .observables import charges, inflows
+from .observables import totals
 from .states import Report, Solution, check_terms, held_unknowns, load_of, solution_of
 from .steady import Progress
 
@@ -225,8 +225,7 @@ class _Walk:
         return 0.9 * max(error, 1e-12) ** (-1 / (self.bdf.order + 1))
 
     def _accept(self, step: float, time: float, conditions: Conditions, stop: float):
-        inflow = inflows(self.model, conditions, self.bdf.newton)
-        charge = charges(self.model, conditions, self.bdf.newton)
+        inflow, charge = totals(self.model, conditions, self.bdf.newton)
         current = self.bdf.currents(step, inflow, charge)
         potential = None if self.floating is None else self.floating.value
         self.bdf.remember(time, charge)

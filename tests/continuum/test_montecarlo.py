@@ -67,7 +67,7 @@ def test_processes_give_the_same(model):
 
 def test_a_replicate_that_fails_is_reported(model):
     good = film_medium(model)
-    bad = replace(good, mu_ex=good.mu_ex - 500 * np.exp(-model.x))
+    bad = replace(good, mu_ex=good.mu_ex - 5000 * np.exp(-model.x))
     found = monte_carlo(model, [good, bad, good], CONDITIONS, UPTAKE)
     assert list(found.failures) == [1]
     assert "steady state was not found" in found.failures[1]
