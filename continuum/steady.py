@@ -243,7 +243,8 @@ def check_held(model: NernstPlanckPoisson, conditions: Conditions) -> None:
 def _stuck(
     model: NernstPlanckPoisson, medium: Medium, done: float, why: str
 ) -> StageError:
-    c = concentrations(model, medium, model.state)
+    with np.errstate(over="ignore"):
+        c = concentrations(model, medium, model.state)
     worst, node = np.unravel_index(np.argmax(c), c.shape)
     place = np.round(model.points[node, : model.domain.dim], 4).tolist()
     crowded = c[worst, node] > 1e3 * np.max(medium.c_ref)
