@@ -14,5 +14,6 @@ lint: setup
 	@$(RUN)ruff check . && $(RUN)mypy && $(RUN)lint-imports --no-cache
 bench: setup
 	@$(RUN)python benchmarks/foundation.py --json benchmarks/foundation.json
+	@$(RUN)python benchmarks/continuum.py --json benchmarks/continuum.json
 clean:
 	rm -rf .venv .dev build *.egg-info

@@ -6,7 +6,7 @@ what a plane of symmetry is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -233,3 +233,19 @@ def at_rest(borders: Sequence[Border]) -> dict[str, np.ndarray]:
         for name in border.drives():
             numbers[f"border.{j}.{name}"] = np.array(0.0)
     return numbers
+
+
+def check_species(indices: Iterable[int], n_species: int) -> None:
+    """Refuse species that a model does not have.
+
+    Raises
+    ------
+    InputError
+    """
+    for i in indices:
+        if not 0 <= i < n_species:
+            raise InputError(
+                "a species that the model does not have",
+                wanted=f"0 to {n_species - 1}",
+                got=str(i),
+            )

@@ -64,7 +64,7 @@ class LinearSolver:
         self,
         matrix,
         method: Method = "auto",
-        dim: int = 1,
+        dim: int = 2,
         guide: Callable[[], Guide] | None = None,
     ):
         if method == "auto":
@@ -121,7 +121,7 @@ class LinearSolver:
             last = self.direct and not self._banded
             if last or self._matrix.getSize()[0] > RESCUE_UP_TO:
                 raise
-            self._rescue = self._rescue or LinearSolver(self._matrix, "direct", dim=2)
+            self._rescue = self._rescue or LinearSolver(self._matrix, "direct")
             self._rescue.solve(right, out, transposed=transposed)
             self.rescues, self.iterations = self.rescues + 1, self.iterations + 1
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,8 +14,9 @@ from ..core.errors import InputError
 from . import _dolfinx as fx
 from ._dolfinx import ufl
 from .blocks import Ions
-from .borders import Border, numbers_of
+from .borders import Border, check_species, numbers_of
 from .closures import Closure
+from .coefficients import CoefficientFields
 from .domain import Domain
 from .fields import NodalField, unit_normal
 from .linear import Method
@@ -108,17 +109,13 @@ class NernstPlanckPoisson:
         # One space for all: species first, the electric quantity last.
         self._state = NodalField(self.space)  # psi_i, phi
         self._frozen = fx.function(self.space)
-        self._load = NodalField(self.space)  # mu_ex_i, fixed charge
-        self._frozen_load = fx.function(self.space)
-        # Positive fields are kept as logarithms: positive between the nodes too.
-        self._ln_mobility = NodalField(self.space)  # ln D_i, ln eps
-        self._wall = NodalField(self.space) if anisotropic else None  # ln D_par, distance
-        self._velocity = None
-        if advection:
-            with fx.quiet():
-                self._velocity = NodalField(
-                    fx.lagrange(mesh, self.degree, max(2, self.domain.dim))
-                )
+        self.fields = CoefficientFields(
+            self.domain,
+            self.space,
+            self.degree,
+            anisotropic=anisotropic,
+            advection=advection,
+        )
         self.points = self._state.points
 
     def _numbers(self) -> dict[str, np.ndarray]:
@@ -166,8 +163,7 @@ class NernstPlanckPoisson:
         total = sum(share) + TRACE
         slopes = [ufl.inner(ufl.grad(psi), ufl.grad(psi)) for psi in here.psi]
         mean = sum(a * b for a, b in zip(share, slopes, strict=True)) / total
-        poisson = self._constants["poisson"] * ufl.exp(self._ln_mobility.function[n])
-        below = total + poisson * mean / 2
+        below = total + self.permittivity * mean / 2
         with fx.quiet():
             space = fx.lagrange(self.domain.mesh, self.degree, n)
             return fx.evaluator(space, [here.z[i] * here.c[i] / below for i in range(n)])
@@ -186,7 +182,7 @@ class NernstPlanckPoisson:
     def local(self, u, frozen=None) -> SimpleNamespace:
         """UFL values at a point: psi, phi, c, z, and the solvent's velocity."""
         n, k = self.n_species, self._constants
-        z, load = k["z"], self._load.function
+        z, load = k["z"], self.fields.load.function
 
         def psi(state, i):
             return k["origin"][i] + state[i]
@@ -199,9 +195,9 @@ class NernstPlanckPoisson:
 
         numbers = {name: k[f"closure.{name}"] for name in self.closure.parameters}
         known = ln_a(u, load)
-        seen = known if frozen is None else ln_a(frozen, self._frozen_load)
+        seen = known if frozen is None else ln_a(frozen, self.fields.frozen_load)
         ln_c = self.closure.ln_concentrations(UFL, numbers, known, seen)
-        velocity = None if self._velocity is None else self._velocity.function
+        velocity = self.fields.velocity
         c = [ufl.exp(value) for value in ln_c]
         return SimpleNamespace(
             psi=[psi(u, i) for i in range(n)], phi=u[n], c=c, z=z, velocity=velocity
@@ -221,7 +217,8 @@ class NernstPlanckPoisson:
         n, u = self.n_species, self._state.function
         v = ufl.TestFunction(self.space)
         here = self.local(u, self._frozen)
-        charge = sum(here.z[i] * here.c[i] for i in range(n)) + self._load.function[n]
+        ions = sum(here.z[i] * here.c[i] for i in range(n))
+        charge = ions + self.fields.load.function[n]
         field = ufl.inner(ufl.grad(u[n]), ufl.grad(v[n]))
         inside = self.permittivity * field - charge * v[n]
         for i in range(n):
@@ -242,18 +239,18 @@ class NernstPlanckPoisson:
     def permittivity(self):
         """UFL p eps."""
         return self._constants["poisson"] * ufl.exp(
-            self._ln_mobility.function[self.n_species]
+            self.fields.ln_mobility.function[self.n_species]
         )
 
     def _driven(self, i: int, psi):
         """D_i grad psi_i."""
         slope = ufl.grad(psi)
-        perp = ufl.exp(self._ln_mobility.function[i])
-        if self._wall is None:
+        perp = ufl.exp(self.fields.ln_mobility.function[i])
+        if self.fields.wall is None:
             return perp * slope
-        normal = unit_normal(self._wall.function[self.n_species])
+        normal = unit_normal(self.fields.wall.function[self.n_species])
         across = ufl.inner(normal, slope) * normal
-        return perp * across + ufl.exp(self._wall.function[i]) * (slope - across)
+        return perp * across + ufl.exp(self.fields.wall.function[i]) * (slope - across)
 
     def _along(self, velocity, slope):
         return sum(velocity[a] * slope[a] for a in range(self.domain.dim))
@@ -268,7 +265,7 @@ class NernstPlanckPoisson:
             for name in border.numbers
         }
         inflow = border.inflow(UFL, k, here)
-        self.check_species(i for i in inflow if i != -1)
+        check_species((i for i in inflow if i != -1), self.n_species)
         total = sum(flux * v[i % (self.n_species + 1)] for i, flux in inflow.items())
         ds = self.domain.ds(border.place, 2 * self.degree + 2)
         return self._constants[f"on.{j}"] * total * self.domain.measure * ds
@@ -298,68 +295,17 @@ class NernstPlanckPoisson:
             When a field does not fit the nodes or the model has no such number.
         """
         for name, value in load.items():
-            if name in self._constants:
-                self._put_constant(name, np.asarray(value))
-            else:
-                self._put_field(name, np.asarray(value))
-
-    def _put_constant(self, name: str, value: np.ndarray) -> None:
-        target = self._constants[name].value
-        if value.shape != target.shape:
-            raise InputError(
-                f"{name} does not fit the model",
-                wanted=f"shape {target.shape}",
-                got=f"{value.shape}",
-            )
-        target[...] = value
-
-    def _put_field(self, name: str, value: np.ndarray) -> None:
-        n, nodes = self.n_species, len(self.points)
-        places: dict[str, tuple[NodalField | None, slice]] = {
-            "mu_ex": (self._load, slice(0, n)),
-            "fixed_charge": (self._load, slice(n, n + 1)),
-            "ln_diffusivity": (self._ln_mobility, slice(0, n)),
-            "ln_permittivity": (self._ln_mobility, slice(n, n + 1)),
-            "ln_diffusivity_par": (self._wall, slice(0, n)),
-            "distance": (self._wall, slice(n, n + 1)),
-            "velocity": (self._velocity, slice(0, self.domain.dim)),
-        }
-        target, rows = places.get(name, (None, slice(0)))
-        if target is None:
-            raise InputError(
-                "a number that the model does not have",
-                wanted=", ".join([*self._constants, *places]),
-                got=name,
-                mend="make the model for a medium and conditions of this kind",
-            )
-        one = name in ("fixed_charge", "ln_permittivity", "distance")
-        wanted = [(nodes,), ()] if one else [(rows.stop, nodes)]
-        if value.shape not in wanted:
-            raise InputError(
-                f"{name} does not fit the nodes",
-                wanted=f"shape {wanted[0]}",
-                got=f"{value.shape}",
-            )
-        values = target.values
-        values[rows] = value
-        target.values = values
-        if target is self._load:
-            self._frozen_load.x.array[:] = target.function.x.array
-
-    def check_species(self, indices: Iterable[int]) -> None:
-        """Refuse species that the model does not have.
-
-        Raises
-        ------
-        InputError
-        """
-        for i in indices:
-            if not 0 <= i < self.n_species:
+            if name not in self._constants:
+                self.fields.put(name, np.asarray(value))
+                continue
+            target = self._constants[name].value
+            if np.shape(value) != target.shape:
                 raise InputError(
-                    "a species that the model does not have",
-                    wanted=f"0 to {self.n_species - 1}",
-                    got=str(i),
+                    f"{name} does not fit the model",
+                    wanted=f"shape {target.shape}",
+                    got=f"{np.shape(value)}",
                 )
+            target[...] = value
 
     def unknowns(self, component: int, place: str | float) -> np.ndarray:
         """Indices of the unknowns of a component (-1 for phi) at a place.
@@ -385,9 +331,8 @@ class NernstPlanckPoisson:
 
     @property
     def coefficients(self) -> dict[str, NodalField]:
-        """Load (mu_ex_i, fixed charge), ln_mobility (ln D_i, ln eps), wall (ln D_par)."""
-        wall = {} if self._wall is None else {"wall": self._wall}
-        return {"load": self._load, "ln_mobility": self._ln_mobility, **wall}
+        """Fields that derivatives are taken with respect to."""
+        return self.fields.by_name
 
     def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What `make` gave the first time, kept for this model: forms compiled later."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.errors import InputError
-from .borders import numbers_of
+from .borders import check_species, numbers_of
 from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
 from .newton import Held
@@ -155,7 +155,8 @@ def held_unknowns(
     """Which unknowns conditions hold, and at what values."""
     size = model.n_species + 1
     rows: dict[int, tuple[int, float, float]] = {}
-    model.check_species(i for i, _ in (*conditions.psi, *conditions.concentration))
+    named = (i for i, _ in (*conditions.psi, *conditions.concentration))
+    check_species(named, model.n_species)
     for (i, place), c in conditions.concentration.items():
         for row in model.unknowns(i, place):
             partner = row - i + size - 1

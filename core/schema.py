@@ -6,97 +6,16 @@ measured the producer caps or extends the value and says so in ``quality_flag``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
 
-from .errors import SchemaError
-from .units import ELEMENTARY_CHARGE, UNITS
+from .contract import Schema, Var, check_variable, refuse
+from .units import ELEMENTARY_CHARGE
 
 #: Bits of ``quality_flag``: 0 is good.
 QUALITY_FLAGS = {"few_visits": 1, "no_plateau": 2, "unvisited": 4}
-
-
-@dataclass(frozen=True)
-class Var:
-    """One variable of a contract: dimensions, unit, and what its values may be."""
-
-    dims: tuple[str, ...]
-    unit: str = "1"
-    kind: str = "float"  # "float", "int" or "str"
-    optional: bool = False
-    sign: str = "any"  # "any", "nonnegative", "positive" or "increasing"
-    doc: str = ""
-
-    def __post_init__(self):
-        if self.unit not in UNITS:
-            raise ValueError(f"unit {self.unit!r} is not on the whitelist")
-
-
-@dataclass(frozen=True)
-class Schema:
-    """A named, versioned contract on an xarray data set."""
-
-    name: str
-    variables: Mapping[str, Var]
-    attrs: tuple[str, ...] = ()
-    sizes: Mapping[str, int] = field(default_factory=dict)
-    check: Callable[[xr.Dataset], None] | None = None
-
-
-def _refuse(schema: str, what: str, wanted: str, got: str, mend: str = "") -> SchemaError:
-    mend = mend or "write the file with the mesobridge function that makes this contract"
-    return SchemaError(f"{schema}: {what}", wanted=wanted, got=got, mend=mend)
-
-
-def _check_variable(schema: Schema, name: str, var: Var, data: xr.DataArray) -> None:
-    if data.dims != var.dims:
-        raise _refuse(schema.name, f"dimensions of {name}", str(var.dims), str(data.dims))
-    if data.dtype.kind not in {"float": "f", "int": "iu", "str": "UOT"}[var.kind]:
-        raise _refuse(schema.name, f"type of {name}", var.kind, str(data.dtype))
-    if var.kind == "str":
-        return
-    unit = data.attrs.get("units")
-    if unit != var.unit:
-        raise _refuse(
-            schema.name,
-            f"unit of {name}",
-            repr(var.unit),
-            repr(unit),
-            "convert to SI; unit strings are matched exactly",
-        )
-    values = data.values
-    if var.kind == "float" and not np.isfinite(values).all():
-        index = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
-        raise _refuse(
-            schema.name,
-            f"{name} is not finite",
-            "finite numbers",
-            f"{values[index]} at {dict(zip(var.dims, index, strict=True))}",
-            "find out where it came from; nothing was passed on",
-        )
-    _check_sign(schema, name, var, values)
-
-
-def _check_sign(schema: Schema, name: str, var: Var, values: np.ndarray) -> None:
-    if values.size == 0 or var.sign == "any":
-        return
-    if var.sign == "increasing":
-        if not (np.diff(values) > 0).all():
-            raise _refuse(
-                schema.name,
-                f"{name} is not increasing",
-                "increasing values",
-                f"smallest step {np.diff(values).min():g}",
-            )
-        return
-    low = values.min()
-    if low < 0 or (var.sign == "positive" and low == 0):
-        raise _refuse(
-            schema.name, f"{name} out of range", f"{var.sign} values", f"{low:g}"
-        )
 
 
 def validate(ds: xr.Dataset, name: str) -> xr.Dataset:
@@ -116,23 +35,23 @@ def validate(ds: xr.Dataset, name: str) -> xr.Dataset:
     """
     schema = SCHEMAS.get(name)
     if schema is None:
-        raise _refuse(name, "unknown contract", ", ".join(SCHEMAS), repr(name))
+        raise refuse(name, "unknown contract", ", ".join(SCHEMAS), repr(name))
     found = ds.attrs.get("schema", name)
     if found != name:
-        raise _refuse(name, "another contract", name, repr(found))
+        raise refuse(name, "another contract", name, repr(found))
     for attr in schema.attrs:
         if attr not in ds.attrs:
-            raise _refuse(
+            raise refuse(
                 name, f"attribute {attr} is missing", attr, str(sorted(ds.attrs))
             )
         value = ds.attrs[attr]
         if isinstance(value, float) and not np.isfinite(value):
-            raise _refuse(name, f"attribute {attr} is not finite", "a number", str(value))
+            raise refuse(name, f"attribute {attr} is not finite", "a number", str(value))
     for key, var in schema.variables.items():
         if key in ds.variables:
-            _check_variable(schema, key, var, ds[key])
+            check_variable(schema, key, var, ds[key])
         elif not var.optional:
-            raise _refuse(
+            raise refuse(
                 name,
                 f"variable {key} is missing",
                 f"{key}{var.dims} in {var.unit}",
@@ -141,12 +60,12 @@ def validate(ds: xr.Dataset, name: str) -> xr.Dataset:
             )
     extra = sorted(set(map(str, ds.variables)) - set(schema.variables))
     if extra:
-        raise _refuse(
+        raise refuse(
             name, "unknown variables", ", ".join(schema.variables), ", ".join(extra)
         )
     for dim, size in schema.sizes.items():
         if dim in ds.sizes and ds.sizes[dim] != size:
-            raise _refuse(name, f"size of {dim}", str(size), str(ds.sizes[dim]))
+            raise refuse(name, f"size of {dim}", str(size), str(ds.sizes[dim]))
     if schema.check is not None:
         schema.check(ds)
     return ds
@@ -176,10 +95,10 @@ def dataset(
     for key, value in values.items():
         var = schema.variables.get(key)
         if var is None:
-            raise _refuse(name, "unknown variable", ", ".join(schema.variables), key)
+            raise refuse(name, "unknown variable", ", ".join(schema.variables), key)
         data = np.asarray(value)
         if data.ndim != len(var.dims):
-            raise _refuse(name, f"shape of {key}", str(var.dims), str(data.shape))
+            raise refuse(name, f"shape of {key}", str(var.dims), str(data.shape))
         arrays[key] = (var.dims, data, {"units": var.unit} if var.kind != "str" else {})
     clean = {
         k: int(v) if isinstance(v, (bool, np.bool_)) else v for k, v in attrs.items()
@@ -187,7 +106,7 @@ def dataset(
     try:
         ds = xr.Dataset(arrays, attrs={"schema": name, **clean})
     except ValueError as exc:
-        raise _refuse(
+        raise refuse(
             name,
             "sizes do not fit together",
             "equal sizes per dimension",
@@ -200,7 +119,7 @@ def dataset(
 def _check_profiles(ds: xr.Dataset) -> None:
     name = "interface-profiles/1"
     if ds.sizes["z_face"] != ds.sizes["z"] + 1:
-        raise _refuse(
+        raise refuse(
             name,
             "cells and faces",
             "one face more than cells",
@@ -208,7 +127,7 @@ def _check_profiles(ds: xr.Dataset) -> None:
         )
     faces, cells = ds["z_face"].values, ds["z"].values
     if not ((faces[:-1] < cells) & (cells < faces[1:])).all():
-        raise _refuse(
+        raise refuse(
             name, "cells and faces", "each cell between its faces", "another order"
         )
     charge = (ds["charge_density"] * np.diff(faces)).sum("z").values
@@ -216,7 +135,7 @@ def _check_profiles(ds: xr.Dataset) -> None:
     worst = float(np.abs(total).max())
     # A net charge of a hundredth of an ion per interface area is a counting error.
     if worst > 0.01 * ELEMENTARY_CHARGE / ds.attrs["area"]:
-        raise _refuse(
+        raise refuse(
             name,
             "the cell is not neutral",
             "wall and ion charge that cancel",

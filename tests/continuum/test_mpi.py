@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mpi import mpirun
 
 pytest.importorskip("dolfinx")
 
@@ -28,10 +29,9 @@ def states(tmp_path_factory):
     for processes in (1, 2):
         folder = tmp_path_factory.mktemp(f"by_{processes}")
         script = [sys.executable, str(HELPERS / "parallel_states.py"), str(folder)]
-        mpirun = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n"]
         environment = os.environ | {"PYTHONPATH": str(HELPERS), "OMP_NUM_THREADS": "1"}
         subprocess.run(
-            [*mpirun, str(processes), *script], check=True, env=environment, timeout=240
+            [*mpirun(processes), *script], check=True, env=environment, timeout=240
         )
         totals = json.loads((folder / "totals.json").read_text())
         found.append((totals, np.load(folder / "fields.npz")))

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from mpi import mpirun
 
 pytest.importorskip("dolfinx")
 gmsh = pytest.importorskip("gmsh", minversion="4.12")
@@ -351,9 +352,8 @@ def test_two_processes_share_a_mesh_and_its_errors(tmp_path):
     script = tmp_path / "share.py"
     script.write_text(PARALLEL)
     script.with_suffix(".msh").write_text("no mesh\n")
-    flags = ["--allow-run-as-root", "--oversubscribe", "-n", "2"]
     done = subprocess.run(
-        [shutil.which("mpirun"), *flags, sys.executable, str(script)],
+        [*mpirun(2), sys.executable, str(script)],
         capture_output=True,
         text=True,
         timeout=120,
