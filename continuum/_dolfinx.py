@@ -54,6 +54,7 @@ __all__ = [
     "function",
     "interval",
     "lagrange",
+    "merged",
     "node_positions",
     "petsc_vector",
     "put_options",
@@ -248,6 +249,21 @@ def constant(mesh, value):
 
 
 # ---------------------------------------------------------------------------- assembly
+
+
+def merged(form):
+    """UFL form with one integral for all over the same cells or facets.
+
+    UFL compares integrands of one kind with each other: with closures that iterate this
+    had not ended after minutes.
+    """
+    found: dict = {}
+    for one in form.integrals():
+        kind = one.integral_type(), one.subdomain_id(), str(one.metadata())
+        if kind in found:
+            one = one.reconstruct(found[kind].integrand() + one.integrand())
+        found[kind] = one
+    return ufl.Form(list(found.values()))
 
 
 def form(expression):

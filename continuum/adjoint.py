@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core.errors import StageError
-from . import _dolfinx as fx
+from ..core.errors import InputError, StageError
 from .electrode import Electrode
-from .linear import LinearSolver
-from .medium import Medium
+from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
 from .newton import Held, NotConverged
 from .quantities import Current, Quantity
@@ -76,6 +74,7 @@ def gradient(
         When the linear equations cannot be solved.
     """
     check_held(model, solution.conditions)
+    _check_periodic(solution.conditions)
     value = quantity(model, solution)
     held = restore(model, solution)
     model.newton.assemble(held)
@@ -123,16 +122,26 @@ class _Adjoint:
     """
 
     def __init__(self, model, solution: Solution, held: Held, quantity: Quantity):
-        conditions = solution.conditions
-        self.multipliers = _backward(model, quantity.slope(model, conditions, "state"))
+        conditions, newton = solution.conditions, model.newton
+        right = quantity.slope(model, conditions, "state")[: newton.n_owned]
+        try:
+            self.multipliers = newton.linear(right, transposed=True)
+        except NotConverged as exc:
+            raise StageError(
+                "no gradient",
+                wanted="linear equations that can be solved",
+                got=str(exc),
+                mend="look whether the state is one that the equations determine",
+            ) from exc
         equations = -self.multipliers
-        equations[held.rows] = 0.0
+        ties, rows = model.ties, held.rows
+        equations[rows if ties is None else ties.united(rows)] = 0.0
         flat = {
             name: quantity.slope(model, conditions, name, equations)
             for name in model.coefficients
         }
         # mu_ex stands in what holds a concentration: psi - z phi = ln a + mu_ex.
-        rows = _fixed_concentrations(model, solution)
+        rows = np.intersect1d(_fixed_concentrations(model, solution), held.rows)
         flat["load"][rows] += self.multipliers[rows]
         blocks = len(model.points), -1
         self.slopes = {
@@ -140,28 +149,16 @@ class _Adjoint:
         }
 
 
-def _backward(model: NernstPlanckPoisson, right: np.ndarray) -> np.ndarray:
-    """Solution of the transposed equations of the last `Newton.assemble`."""
-    matrix = fx.PETSc.Mat()
-    model.newton.matrix.transpose(matrix)
-    matrix.setBlockSize(model.n_species + 1)
-    # Not the transposed solve of the Jacobian's own solver, which with BoomerAMG inside
-    # field splits returns zeros.
-    solver = LinearSolver(matrix, model.linear, model.domain.dim)
-    given, found = fx.function(model.space), fx.function(model.space)
-    given.x.array[:] = right
-    try:
-        solver.solve(fx.petsc_vector(given), fx.petsc_vector(found))
-    except NotConverged as exc:
-        raise StageError(
-            "no gradient",
-            wanted="linear equations that can be solved",
-            got=str(exc),
-            mend="look whether the state is one that the equations determine",
-        ) from exc
-    found.x.array[: model.newton.n_owned] *= model.newton.scale
-    fx.petsc_vector(found).ghostUpdate(*fx.FORWARD)
-    return found.x.array.copy()
+def _check_periodic(conditions: Conditions) -> None:
+    """Refuse what is held with the mu_ex of a slave, but at its master."""
+    slaves = {pair.slave for pair in conditions.periodic}
+    both = [place for _, place in conditions.concentration if place in slaves]
+    if both:
+        raise InputError(
+            "a concentration at the second of two periodic borders",
+            wanted="one at the first of them",
+            got=repr(both[0]),
+        )
 
 
 def _fixed_concentrations(model: NernstPlanckPoisson, solution: Solution) -> np.ndarray:

@@ -55,10 +55,11 @@ class Electrode:
             )
         #: What the terms let in per potential, of each equation of this process.
         self.enters = np.zeros(n) if enters is None else enters
-        self.push = self.enters.copy()
-        self.push[self.held.rows[self.held.rows < n]] = 0.0
+        self.push = folded(model, self.enters)
+        held = self.held.rows[self.held.rows < n]
+        self.push[held] = 0.0
         if metal is not None:
-            self.push[metal[metal < n]] = 1.0
+            self.push[np.intersect1d(metal, held)] = 1.0
 
     def _enters(self) -> np.ndarray | None:
         form = self.model.once(("potential", self.place), self._compiled)
@@ -84,9 +85,19 @@ class Electrode:
         """Derivatives of a quantity by the unknowns, (n_owned,), and by the potential."""
         by_state = quantity.slope(self.model, self.conditions, "state")
         direct = quantity.direct(self.model, self.conditions, self.place, self.enters)
-        return by_state[: self.model.newton.n_owned], direct
+        return folded(self.model, by_state[: self.model.newton.n_owned]), direct
 
     def total(self, slopes: tuple[np.ndarray, float], change: np.ndarray):
         """Derivative by the potential, with that of the unknowns, shape (n_owned,)."""
         by_state, direct = slopes
         return self.model.domain.comm.allreduce(by_state @ change) + direct
+
+
+def folded(model: NernstPlanckPoisson, values: np.ndarray) -> np.ndarray:
+    """Values by unknown, (n_owned,), with those of periodic slaves at their masters."""
+    if model.ties is None:
+        return values.copy()
+    given, out = model.ties.matrix.createVecs()[::-1]
+    given.array[:] = values
+    model.ties.matrix.multTranspose(given, out)
+    return out.array.copy()

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from ..core.errors import InputError, StageError
 from . import _dolfinx as fx
 from ._dolfinx import PETSc, ufl
-from .electrode import Electrode
+from .electrode import Electrode, folded
 from .linear import LinearSolver
 from .medium import Place
 from .model import NernstPlanckPoisson
@@ -139,7 +139,7 @@ class _Alternating:
         # Ions that stay at unknowns which are held there have come in as well.
         held = current.held(model, electrode.conditions)
         stored = Response.of(model).sum(held, "storage")[: model.newton.n_owned]
-        self._sitting = charge + stored, direct
+        self._sitting = charge + folded(model, stored), direct
         model.newton.assemble(electrode.held)
         self._steady = _paired(model.newton.matrix, REAL)
         self._rate = _paired(_storage(model, electrode.held), IMAGINARY)
@@ -168,13 +168,16 @@ def _storage(model: NernstPlanckPoisson, held: Held):
         with fx.quiet():
             return fx.form(ufl.derivative(model.storage, model.newton.u))
 
-    newton = model.newton
+    newton, others = model.newton, held.rows[held.rows < model.newton.n_owned]
     matrix = fx.create_matrix(newton.jacobian)  # which has the pattern of the other
     newton.before_assembly()
     fx.assemble_matrix(matrix, model.once("storage", compiled))
+    if model.ties is not None:
+        matrix = matrix.PtAP(model.ties.matrix)
+        others = np.append(others, model.ties.slaves)
     rows = matrix.createVecLeft()
     rows.array[:] = newton.scale
-    rows.array[held.rows[held.rows < newton.n_owned]] = 0.0
+    rows.array[others] = 0.0
     matrix.diagonalScale(rows)
     return matrix
 
@@ -184,8 +187,7 @@ def _paired(matrix, number: np.ndarray):
     first, columns, values = matrix.getValuesCSR()
     size = tuple(2 * n for n in matrix.getSizes()[0])
     blocks = (first, columns, values[:, None, None] * number)
-    out = PETSc.Mat().createBAIJ((size, size), 2, csr=blocks, comm=matrix.comm)
-    return out.convert("aij")
+    return PETSc.Mat().createBAIJ((size, size), 2, csr=blocks, comm=matrix.comm)
 
 
 def _unsolved(omega: float, exc: Exception) -> StageError:

@@ -12,6 +12,7 @@ from ..core.errors import InputError
 from ..core.units import ELEMENTARY_CHARGE, VACUUM_PERMITTIVITY, thermal_energy
 from .borders import Border
 from .closures import Closure
+from .periodic import Periodic
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,8 @@ class Conditions:
     current
         Border -> electric current into the domain there; its potential is found, and the
         potentials given there are where the search starts. One border at most.
+    periodic
+        Borders that are one; the model must have been made for them.
     """
 
     psi: Mapping[tuple[int, Any], float] = field(default_factory=dict)
@@ -197,6 +200,7 @@ class Conditions:
     concentration: Mapping[tuple[int, Any], float] = field(default_factory=dict)
     borders: tuple[Border, ...] = ()
     current: Mapping[str, float] = field(default_factory=dict)
+    periodic: tuple[Periodic, ...] = ()
 
 
 def _where(value: np.ndarray, bad: np.ndarray) -> str:

@@ -20,11 +20,10 @@ from .coefficients import CoefficientFields
 from .domain import Domain
 from .fields import NodalField, unit_normal
 from .linear import Method
+from .neutral import TRACE, neutral_rule
 from .newton import Newton
+from .periodic import Periodic, Ties
 from .reactions import Reaction
-
-#: Concentration that is added to that of mobile ions; far below any that matters.
-TRACE = 1e-40
 
 UFL = SimpleNamespace(exp=ufl.exp, ln=ufl.ln, tanh=ufl.tanh, maximum=ufl.max_value)
 
@@ -54,6 +53,8 @@ class NernstPlanckPoisson:
         Of the kind that media will have.
     borders
         Terms of the kind that conditions will have, in their order.
+    periodic
+        Pairs of borders that are one, as conditions will have them.
     reactions
         In the domain.
     anisotropic
@@ -81,6 +82,7 @@ class NernstPlanckPoisson:
         degree: int = 2,
         closure: Closure | None = None,
         borders: Sequence[Border] = (),
+        periodic: Sequence[Periodic] = (),
         reactions: Sequence[Reaction] = (),
         anisotropic: bool = False,
         advection: bool = False,
@@ -90,7 +92,9 @@ class NernstPlanckPoisson:
         self.charge_numbers = np.asarray(charge_numbers, dtype=float)
         self.closure = closure or Closure()
         self.borders, self.reactions = tuple(borders), tuple(reactions)
+        self.periodic = tuple(periodic)
         self.anisotropic, self.advection = anisotropic, advection
+        self._kept: dict[Hashable, Any] = {}
         self._fields(anisotropic, advection)
         self._constants = {
             name: fx.constant(domain.mesh, value)
@@ -99,7 +103,6 @@ class NernstPlanckPoisson:
         self.residual = self._residual()
         self.storage = self._storage()
         self.newton = self.compile(self.residual)
-        self._kept: dict[Hashable, Any] = {}
         self.newton.damped = True
 
     def _fields(self, anisotropic: bool, advection: bool) -> None:
@@ -117,6 +120,8 @@ class NernstPlanckPoisson:
             advection=advection,
         )
         self.points = self._state.points
+        pairs = self.periodic
+        self.ties = Ties(self.domain, self.space, pairs) if pairs else None
 
     def _numbers(self) -> dict[str, np.ndarray]:
         closure = self.closure.parameters
@@ -127,6 +132,7 @@ class NernstPlanckPoisson:
             "origin": np.zeros(len(self.charge_numbers)),
             **{f"closure.{name}": value for name, value in closure.items()},
             **numbers_of(self.borders),
+            **({"slope": np.zeros(self.domain.dim)} if self.periodic else {}),
             **{f"on.{j}": np.array(1.0) for j in range(len(self.borders))},
             **{f"reaction.{j}": np.array(1.0) for j in range(len(self.reactions))},
         }
@@ -141,6 +147,7 @@ class NernstPlanckPoisson:
         rate
             Gives the weight of `storage` in it.
         """
+        residual = fx.merged(residual)
         jacobian = ufl.derivative(residual, self._state.function)
         with fx.quiet():
             forms = fx.form(residual), fx.form(jacobian)
@@ -150,23 +157,13 @@ class NernstPlanckPoisson:
             linear=self.linear,
             before_assembly=self.freeze,
             ions=Ions(self.charge_numbers, self._follow, rate, self.domain.extent),
+            ties=self.ties,
         )
 
     def _follow(self) -> np.ndarray:
         """How phi follows psi_i in a neutral medium (`blocks`)."""
         self.freeze()
-        return self.once("follow", self._following)()
-
-    def _following(self) -> Callable[[], np.ndarray]:
-        n, here = self.n_species, self.here
-        share = [here.z[i] ** 2 * here.c[i] for i in range(n)]
-        total = sum(share) + TRACE
-        slopes = [ufl.inner(ufl.grad(psi), ufl.grad(psi)) for psi in here.psi]
-        mean = sum(a * b for a, b in zip(share, slopes, strict=True)) / total
-        below = total + self.permittivity * mean / 2
-        with fx.quiet():
-            space = fx.lagrange(self.domain.mesh, self.degree, n)
-            return fx.evaluator(space, [here.z[i] * here.c[i] / below for i in range(n)])
+        return self.once("follow", lambda: neutral_rule(self))()
 
     def freeze(self) -> None:
         """Show closures the state as it is, where they solve their equation."""
@@ -206,7 +203,7 @@ class NernstPlanckPoisson:
     @property
     def here(self) -> SimpleNamespace:
         """`local` at the model's own state."""
-        return self.local(self._state.function, self._frozen)
+        return self.once("here", lambda: self.local(self._state.function, self._frozen))
 
     def integral(self, inside):
         """UFL integral over the domain."""
@@ -216,15 +213,16 @@ class NernstPlanckPoisson:
     def _residual(self):
         n, u = self.n_species, self._state.function
         v = ufl.TestFunction(self.space)
-        here = self.local(u, self._frozen)
-        ions = sum(here.z[i] * here.c[i] for i in range(n))
-        charge = ions + self.fields.load.function[n]
-        field = ufl.inner(ufl.grad(u[n]), ufl.grad(v[n]))
+        here = self.here
+        charge = (
+            sum(here.z[i] * here.c[i] for i in range(n)) + self.fields.load.function[n]
+        )
+        field = ufl.inner(self.slope(u, n), ufl.grad(v[n]))
         inside = self.permittivity * field - charge * v[n]
         for i in range(n):
             # Without a trace of mobility rows of psi vanish where c underflows.
             mobile = here.c[i] + TRACE
-            inside += mobile * ufl.inner(self._driven(i, u[i]), ufl.grad(v[i]))
+            inside += mobile * ufl.inner(self._driven(i, u), ufl.grad(v[i]))
             if here.velocity is not None:
                 inside -= here.c[i] * self._along(here.velocity, ufl.grad(v[i]))
         for j, reaction in enumerate(self.reactions):
@@ -242,9 +240,16 @@ class NernstPlanckPoisson:
             self.fields.ln_mobility.function[self.n_species]
         )
 
-    def _driven(self, i: int, psi):
+    def slope(self, u, i: int):
+        """Gradient of psi_i, or of phi, with the mean field of periodic borders."""
+        if not self.periodic:
+            return ufl.grad(u[i])
+        charge = self._constants["z"][i] if i < self.n_species else 1.0
+        return ufl.grad(u[i]) + charge * self._constants["slope"]
+
+    def _driven(self, i: int, u):
         """D_i grad psi_i."""
-        slope = ufl.grad(psi)
+        slope = self.slope(u, i)
         perp = ufl.exp(self.fields.ln_mobility.function[i])
         if self.fields.wall is None:
             return perp * slope

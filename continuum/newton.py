@@ -74,6 +74,8 @@ class Newton:
         Iterations before `solve` gives up.
     ions
         What preconditioners know.
+    ties
+        Unknowns that follow others (`periodic.Ties`).
 
     Attributes
     ----------
@@ -99,6 +101,7 @@ class Newton:
         max_iterations: int = 20,
         before_assembly=lambda: None,
         ions: Ions | None = None,
+        ties: Any = None,
     ):
         self.residual, self.jacobian, self.u = residual, jacobian, u
         self.tolerance, self.max_iterations = tolerance, max_iterations
@@ -111,7 +114,11 @@ class Newton:
         self._block = space.dofmap.index_map_bs
         self.n_owned = self._map.size_local * self._block
         self.comm = space.mesh.comm
-        self._matrix = create_matrix(jacobian)
+        self._ties, self._loose = ties, create_matrix(jacobian)
+        self._matrix = self._loose
+        if ties is not None:
+            assemble_matrix(self._loose, jacobian)  # the pattern of the product
+            self._matrix = self._loose.PtAP(ties.matrix)
         self._matrix.setOption(PETSc.Mat.Option.KEEP_NONZERO_PATTERN, True)
         self._right = petsc_vector(u).duplicate()
         self._step = petsc_vector(u).duplicate()
@@ -163,6 +170,9 @@ class Newton:
         NotConverged
             When a value is not finite, a linear solve fails or iterations run out.
         """
+        if self._ties is not None:
+            self._ties.spread(petsc_vector(self.u))
+            petsc_vector(self.u).ghostUpdate(*FORWARD)
         if floating is not None:
             floating.put(floating.value, held)
         last = 0.0
@@ -246,7 +256,10 @@ class Newton:
             self._solver.note_move(self.largest(self.u.x.array - self._seen))
             self._seen = self.u.x.array.copy()
         self.before_assembly()
-        assemble_matrix(self._matrix, self.jacobian)
+        assemble_matrix(self._loose, self.jacobian)
+        if self._ties is not None:
+            self._loose.PtAP(self._ties.matrix, self._matrix)
+            self._matrix.zeroRows(self._global(self._ties.slaves), diag=1.0)
         mine = held.rows < self.n_owned
         rows = self._global(held.rows[mine])
         self._matrix.zeroRows(rows, diag=1.0)
@@ -269,7 +282,9 @@ class Newton:
             return Guide(np.zeros((nodes, self._block - 1)))
         mine = self._held.rows < self.n_owned
         rows, alone = self._held.rows[mine], self._held.factors[mine] == 0
-        return self._ions.guide(nodes, rows[alone], rows[~alone])
+        slaves = () if self._ties is None else self._ties.slaves
+        held = np.append(rows[alone], slaves).astype(int)
+        return self._ions.guide(nodes, held, rows[~alone])
 
     def linear(
         self, right: np.ndarray, *, transposed: bool = False, accuracy: float = ACCURATE
@@ -297,13 +312,20 @@ class Newton:
         """
         if not self._all_finite(right):
             raise NotConverged("a residual that overflows")
-        self._right.array[:] = right if transposed else right * self._scale.array
+        self._right.array[:] = right
+        if self._ties is not None:
+            rows = self._held.rows[self._held.rows < self.n_owned]
+            self._ties.fold(self._right, rows[:0] if transposed else rows)
+        if not transposed:
+            self._right.pointwiseMult(self._right, self._scale)
         self._solver.solve(
             self._right, self._step, transposed=transposed, accuracy=accuracy
         )
         if transposed:
             self._step.pointwiseMult(self._step, self._scale)
         self.linear_iterations += self._solver.iterations
+        if self._ties is not None:
+            self._ties.spread(self._step)
         self._step.ghostUpdate(*FORWARD)
         with self._step.localForm() as local:
             step = local.array.copy()

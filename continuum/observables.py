@@ -8,6 +8,7 @@ from .closures import NUMPY
 from .medium import Conditions, Medium, Place
 from .model import NernstPlanckPoisson
 from .newton import Newton
+from .periodic import mean_fluxes
 
 
 def concentrations(
@@ -30,7 +31,8 @@ def totals(
     Returns
     -------
     inflow
-        (Species index, place) -> flux into the domain.
+        (Species index, place) -> flux into the domain; at the slaves of periodic borders
+        the mean over all cross sections.
     charge
         Place -> surface charge, of borders that have one.
     """
@@ -39,6 +41,10 @@ def totals(
     for i, place in (*conditions.psi, *conditions.concentration):
         inflow[i, place] = _sum_at(model, reaction, i, place)
     charge = {place: _sum_at(model, reaction, -1, place) for place in conditions.phi}
+    ways = () if model.ties is None else model.ties.ways
+    for pair, way in zip(model.periodic, ways, strict=True):
+        fluxes = mean_fluxes(model, reaction, way)
+        inflow |= {(i, pair.slave): float(flux) for i, flux in enumerate(fluxes)}
     for j, border in enumerate(model.borders):
         place, let_in = border.place, _let_in(model, newton, reaction, j)
         for i in range(model.n_species):
@@ -51,6 +57,8 @@ def totals(
 
 def _sum_at(model: NernstPlanckPoisson, reaction: np.ndarray, i: int, place) -> float:
     rows = model.unknowns(i, place)
+    if model.ties is not None:
+        rows = model.ties.united(rows)
     mine = rows[rows < len(reaction)]
     return model.domain.comm.allreduce(float(reaction[mine].sum()))
 

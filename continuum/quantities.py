@@ -138,16 +138,30 @@ class AtPlace:
         given = [*conditions.psi, *conditions.concentration]
         given += [(model.n_species, place) for place in conditions.phi]
         found = {i for i, place in given if place == self.place}
-        if not found and not self.terms(model):
+        across = self._across(model)
+        if not found and across is None and not self.terms(model):
             raise InputError(
                 "a place where nothing enters",
                 wanted="a place where conditions hold something, or with a term",
                 got=repr(self.place),
             )
         weights, out = self.weights(model), np.zeros(model.nodes.function.x.array.shape)
+        if across is not None:
+            # What passes all cross sections on average, as `periodic.mean_fluxes`.
+            blocks = out.reshape(-1, len(weights))
+            blocks[model.order, :-1] = across[:, None] * weights[:-1]
         for i in found:
-            out[model.unknowns(i, self.place)] = weights[i]
+            rows = model.unknowns(i, self.place)
+            out[rows if model.ties is None else model.ties.united(rows)] = weights[i]
         return out
+
+    def _across(self, model: NernstPlanckPoisson) -> np.ndarray | None:
+        """Nodes' part of the way to the place, where it is a periodic border's slave."""
+        ways = () if model.ties is None else model.ties.ways
+        for pair, way in zip(model.periodic, ways, strict=True):
+            if pair.slave == self.place:
+                return model.points @ way / (way @ way)
+        return None
 
 
 @dataclass(frozen=True)

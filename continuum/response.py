@@ -75,13 +75,14 @@ class Response:
         Parameters
         ----------
         weights
-            Shape (n_unknowns,), right at the ghosts too.
+            Shape (n_unknowns,); those of ghosts are taken from their owners.
         name
             ``"state"``; a key of `NernstPlanckPoisson.coefficients`; or ``"storage"``,
             for the derivative of the stored amounts by the state.
         """
         self.model.newton.before_assembly()
         self._weights.x.array[:] = weights
+        fx.petsc_vector(self._weights).ghostUpdate(*fx.FORWARD)
         vector = fx.petsc_vector(self._sum)
         fx.assemble_vector(vector, self._forms[name])
         vector.ghostUpdate(*fx.FORWARD)

@@ -13,6 +13,7 @@ from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
 from .newton import Held
 from .observables import concentrations, totals
+from .periodic import slope_of
 
 
 @dataclass(frozen=True)
@@ -113,14 +114,16 @@ def check_terms(model: NernstPlanckPoisson, conditions: Conditions) -> None:
     ------
     InputError
     """
-    wanted = [border.signature() for border in model.borders]
-    if [border.signature() for border in conditions.borders] != wanted:
-        raise InputError(
-            "terms of borders that the model was not made for",
-            wanted=str(wanted),
-            got=str([border.signature() for border in conditions.borders]),
-            mend="make the model with borders=conditions.borders",
-        )
+    for name in ("borders", "periodic"):
+        wanted = [border.signature() for border in getattr(model, name)]
+        got = [border.signature() for border in getattr(conditions, name)]
+        if got != wanted:
+            raise InputError(
+                f"terms of {name} that the model was not made for",
+                wanted=str(wanted),
+                got=str(got),
+                mend=f"make the model with {name}=conditions.{name}",
+            )
 
 
 def load_of(
@@ -129,7 +132,16 @@ def load_of(
     """All numbers of a medium and the borders, under the model's names."""
     _check_medium(model, medium)
     reactions = {f"reaction.{j}": np.array(1.0) for j in range(len(model.reactions))}
-    return medium.load() | numbers_of(conditions.borders) | reactions
+    return medium.load() | drives_of(model, conditions) | reactions
+
+
+def drives_of(model: NernstPlanckPoisson, conditions: Conditions) -> dict:
+    """Numbers of the borders' terms and of the mean field, under the model's names."""
+    numbers = numbers_of(conditions.borders)
+    if model.ties is not None:
+        slope = slope_of(model.ties, conditions.periodic, model.domain.dim)
+        numbers["slope"] = slope
+    return numbers
 
 
 def _check_medium(model: NernstPlanckPoisson, medium: Medium) -> None:
@@ -165,6 +177,10 @@ def held_unknowns(
     phi = {(-1, place): value for place, value in conditions.phi.items()}
     for (i, place), value in {**conditions.psi, **phi}.items():
         rows |= {int(row): (int(row), 0.0, value) for row in model.unknowns(i, place)}
+    if model.ties is not None:
+        rows = model.ties.carried(rows)
+        if _phi_is_free(model, conditions):
+            rows |= {int(row): (int(row), 0.0, 0.0) for row in model.ties.anchor}
     columns = zip(*rows.values(), strict=True) if rows else ((), (), ())
     partners, factors, values = columns
     if not np.isfinite(values).all():
@@ -175,6 +191,13 @@ def held_unknowns(
         np.array(factors, dtype=float),
         np.array(values, dtype=float),
     )
+
+
+def _phi_is_free(model: NernstPlanckPoisson, conditions: Conditions) -> bool:
+    """Whether phi may be counted from anywhere."""
+    charged = any(model.charge_numbers[i] for i, _ in conditions.psi)
+    metal = any("potential" in border.numbers for border in conditions.borders)
+    return not (conditions.phi or charged or metal)
 
 
 def _psi_without_phi(model, medium, conditions, i, c, node, place) -> float:

@@ -236,7 +236,8 @@ def check_held(model: NernstPlanckPoisson, conditions: Conditions) -> None:
             "a species whose amount is not determined",
             wanted="psi or c held at one position or more, for every species",
             got=f"nowhere for species {free}",
-            mend="hold psi where the species meets a reservoir",
+            mend="hold psi where the species meets a reservoir, or give its amount to "
+            "closed.solve_closed",
         )
 
 
@@ -269,4 +270,6 @@ def _rest(model: NernstPlanckPoisson, load: dict) -> dict[str, np.ndarray]:
     """The numbers at which psi = phi = 0 solves the equations."""
     zero = {"mu_ex": np.zeros_like(load["mu_ex"]), "fixed_charge": np.array(0.0)}
     reactions = {f"reaction.{j}": np.array(0.0) for j in range(len(model.reactions))}
+    if "slope" in load:
+        zero["slope"] = np.zeros_like(load["slope"])
     return zero | at_rest(model.borders) | reactions

@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 
 from ..core.errors import InputError, StageError
 from .bdf import Bdf2
-from .borders import numbers_of
 from .checkpoint import Checkpoint
 from .fields import Gather
 from .floating import floating_of
@@ -19,7 +18,15 @@ from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
 from .newton import NotConverged
 from .observables import totals
-from .states import Report, Solution, check_terms, held_unknowns, load_of, solution_of
+from .states import (
+    Report,
+    Solution,
+    check_terms,
+    drives_of,
+    held_unknowns,
+    load_of,
+    solution_of,
+)
 from .steady import Progress
 
 #: Steps grow by at most this factor: BDF2 is stable below 1 + sqrt(2).
@@ -213,7 +220,7 @@ class _Walk:
 
     def _attempt(self, step: float) -> Conditions:
         conditions = self.drive(self.time + step)
-        self.model.put(numbers_of(conditions.borders))
+        self.model.put(drives_of(self.model, conditions))
         held = held_unknowns(self.model, self.medium, conditions)
         if self.floating is not None:
             self.floating.aim(conditions, step, self.bdf)

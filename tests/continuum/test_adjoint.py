@@ -16,6 +16,7 @@ from mesobridge.continuum.domain import interval, rectangle  # noqa: E402
 from mesobridge.continuum.medium import Conditions  # noqa: E402
 from mesobridge.continuum.mesh import graded  # noqa: E402
 from mesobridge.continuum.model import NernstPlanckPoisson  # noqa: E402
+from mesobridge.continuum.periodic import Periodic  # noqa: E402
 from mesobridge.continuum.quantities import (  # noqa: E402
     Charge,
     Current,
@@ -137,6 +138,22 @@ def test_anisotropic_diffusion():
     conditions = Conditions(held, {"left": 0.4, "right": 0.0})
     profiles = (*PROFILES, "ln_diffusivity_par")
     check(model, medium, conditions, [Inflow(0, "left"), Charge("right")], profiles)
+
+
+@pytest.mark.parametrize("linear", ["direct", "fieldsplit"])
+def test_periodic_borders_with_a_mean_field(linear):
+    domain = rectangle(graded(2.0, 0.1, growth=1.4), np.linspace(0, 1, 5))
+    pairs = (Periodic("bottom", "top", 0.8),)
+    wall = Stern("left", 2.0, 0.7)
+    model = NernstPlanckPoisson(
+        domain, [1, -1], borders=[wall], periodic=pairs, linear=linear
+    )
+    density = {(0, "right"): 0.8, (1, "right"): 1.1, (0, "left"): 0.5}
+    conditions = Conditions(
+        phi={"right": 0.2}, concentration=density, borders=(wall,), periodic=pairs
+    )
+    quantities = [Inflow(0, "left"), Inflow(1, "top"), Charge("left"), MIXED]
+    check(model, rough(model), conditions, quantities)
 
 
 def test_smoluchowski_flux_over_a_barrier():

@@ -17,6 +17,7 @@ from mesobridge.continuum.impedance import (  # noqa: E402
 from mesobridge.continuum.medium import Conditions  # noqa: E402
 from mesobridge.continuum.mesh import graded  # noqa: E402
 from mesobridge.continuum.model import NernstPlanckPoisson  # noqa: E402
+from mesobridge.continuum.periodic import Periodic  # noqa: E402
 from mesobridge.continuum.states import Solution  # noqa: E402
 from mesobridge.continuum.steady import solve_steady  # noqa: E402
 from mesobridge.continuum.transient import solve_transient  # noqa: E402
@@ -195,8 +196,10 @@ def test_kramers_kronig(salt, charged):
 
 def test_spectrum_of_a_step_in_time():
     """The charge after a small step, Fourier transformed, is the capacitance."""
-    model = NernstPlanckPoisson(interval(graded(4.0, 1e-2, growth=1.08)), [1, -1])
-    medium, step = medium_of(model), 1e-3
+    closure = CarnahanStarling([0.02, 0.01])
+    domain = interval(graded(4.0, 1e-2, growth=1.08))
+    model = NernstPlanckPoisson(domain, [1, -1], closure=closure)
+    medium, step = medium_of(model, closure=closure), 1e-3
     before, after = (closing(4.0, potential) for potential in (1.0, 1.0 + step))
     state = solve_steady(model, medium, before)
     run = solve_transient(model, medium, after, 60.0, start=state, tolerance=1e-8)
@@ -231,6 +234,28 @@ def test_two_dimensions_and_a_closure():
         state = solve_steady(model, medium_of(model, closure=closure), conditions)
         found.append(impedance(model, state, "left", [0.01, 1.0, 100.0]).admittance)
     assert found[1] == pytest.approx(0.5 * found[0], rel=1e-6)
+
+
+def test_a_period_is_as_good_as_a_strip():
+    """Periodic in the other direction, with a term whose nodes are tied."""
+    lines, pairs = graded(4.0, 2e-2, growth=1.2), (Periodic("bottom", "top"),)
+    transfer = ChargeTransfer("left", (1.0, 0.0), rate=0.3, potential=0.5)
+    walls = [Stern("left", 3.0, 0.5), transfer]
+    held = {
+        "phi": {"right": 0.0},
+        "concentration": {(0, "right"): 1.0, (1, "right"): 1.0},
+        "borders": tuple(walls),
+    }
+    found = []
+    for given in ((), pairs):
+        domain = rectangle(lines, np.linspace(0, 0.5, 4))
+        model = NernstPlanckPoisson(domain, [1, -1], borders=walls, periodic=given)
+        conditions = Conditions(**held, periodic=given)
+        state = solve_steady(model, medium_of(model), conditions)
+        spectrum = impedance(model, state, "left", [0.01, 1.0, 100.0]).admittance
+        static = differential_capacitance(model, state, "left")
+        found.append([*spectrum, static])
+    assert found[1] == pytest.approx(found[0], rel=1e-7)
 
 
 def test_bad_input_is_refused(salt, charged):

@@ -14,7 +14,8 @@ from mpi import mpirun
 pytest.importorskip("dolfinx")
 
 HELPERS = Path(__file__).resolve().parent.parent / "helpers"
-CASES = ("electrode", "galvanostatic", "charging")
+PATH = os.pathsep.join([str(HELPERS), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
+CASES = ("electrode", "galvanostatic", "charging", "periodic")
 
 pytestmark = [
     pytest.mark.fem,
@@ -29,7 +30,7 @@ def states(tmp_path_factory):
     for processes in (1, 2):
         folder = tmp_path_factory.mktemp(f"by_{processes}")
         script = [sys.executable, str(HELPERS / "parallel_states.py"), str(folder)]
-        environment = os.environ | {"PYTHONPATH": str(HELPERS), "OMP_NUM_THREADS": "1"}
+        environment = os.environ | {"PYTHONPATH": PATH, "OMP_NUM_THREADS": "1"}
         subprocess.run(
             [*mpirun(processes), *script], check=True, env=environment, timeout=240
         )
@@ -38,13 +39,18 @@ def states(tmp_path_factory):
     return found
 
 
+def exactness(case):
+    """Rounding of all charge gathers at the one node where a periodic cell holds phi."""
+    return 1e-8 if case == "periodic" else 1e-10
+
+
 @pytest.mark.parametrize("linear", ["direct", "fieldsplit"])
 @pytest.mark.parametrize("case", CASES)
 def test_two_processes_find_what_one_finds(states, case, linear):
     (one, fields), (two, others) = states
     name = f"{case} {linear}"
-    assert one[name]["totals"] == pytest.approx(two[name]["totals"], rel=1e-10, abs=1e-12)
-    assert others[name] == pytest.approx(fields[name], abs=1e-10)
+    assert one[name]["totals"] == pytest.approx(two[name]["totals"], rel=1e-10, abs=2e-10)
+    assert others[name] == pytest.approx(fields[name], abs=exactness(case))
     assert one[name]["rescues"] == two[name]["rescues"] == 0
 
 
@@ -53,9 +59,9 @@ def test_the_linear_solver_does_not_matter(states, case):
     for totals, fields in states:
         direct, split = (f"{case} {linear}" for linear in ("direct", "fieldsplit"))
         assert totals[split]["totals"] == pytest.approx(
-            totals[direct]["totals"], rel=1e-9, abs=1e-12
+            totals[direct]["totals"], rel=1e-9, abs=2e-10
         )
-        assert fields[split] == pytest.approx(fields[direct], abs=1e-9)
+        assert fields[split] == pytest.approx(fields[direct], abs=exactness(case))
         few = totals[split]["solves"]
         assert few <= totals[split]["linear_iterations"] <= 10 * few
 

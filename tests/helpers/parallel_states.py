@@ -13,12 +13,14 @@ from nernst_planck import medium_of, reservoir
 
 from mesobridge.continuum import _dolfinx as fx
 from mesobridge.continuum.borders import ChargeTransfer, Stern, SurfaceCharge
+from mesobridge.continuum.closed import solve_closed
 from mesobridge.continuum.closures import Bikerman
 from mesobridge.continuum.domain import rectangle
 from mesobridge.continuum.fields import Gather
 from mesobridge.continuum.medium import Conditions
 from mesobridge.continuum.mesh import graded
 from mesobridge.continuum.model import NernstPlanckPoisson
+from mesobridge.continuum.periodic import Periodic
 from mesobridge.continuum.steady import solve_steady
 from mesobridge.continuum.transient import solve_transient
 
@@ -74,6 +76,18 @@ def charging(linear):
     return model, run.last, run
 
 
+def periodic(linear):
+    """A closed cell, periodic in both directions, with a mean field."""
+    pairs = (Periodic("left", "right", 3.0), Periodic("bottom", "top"))
+    height = graded(1.0, 0.05, growth=1.3, both=True)
+    domain = rectangle(np.linspace(0, 2, 9), height, comm=fx.MPI.COMM_WORLD)
+    model = NernstPlanckPoisson(domain, [2, -1], periodic=pairs, linear=linear)
+    x, y = model.points[:, :2].T
+    pattern = np.cos(np.pi * x) * np.cos(2 * np.pi * y)
+    salt = medium_of(model, poisson=0.02, mu_ex=np.vstack([pattern, 0 * x]))
+    return model, solve_closed(model, salt, Conditions(periodic=pairs), [1.0, 2.0])
+
+
 def amounts(model, state):
     """Integrals of the concentrations, by the equations' own quadrature."""
     model.state = state
@@ -111,7 +125,7 @@ def record(model, solution, run=None):
 def main(folder: Path) -> None:
     numbers, fields = {}, {}
     for linear in ("direct", "fieldsplit"):
-        for make in (electrode, galvanostatic, charging):
+        for make in (electrode, galvanostatic, charging, periodic):
             name = f"{make.__name__} {linear}"
             model, solution, *run = make(linear)
             numbers[name] = record(model, solution, *run)

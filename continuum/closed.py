@@ -1,0 +1,127 @@
+"""Steady states of cells that no ion enters or leaves: their amounts are given."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..core.errors import InputError
+from . import _dolfinx as fx
+from .medium import Conditions, Medium
+from .model import NernstPlanckPoisson
+from .observables import concentrations
+from .states import Report, Solution, solution_of
+from .steady import Progress
+from .transient import solve_transient
+
+#: Time after which all has settled, in units of that of diffusion over the domain.
+LONG = 1e4
+#: Charge of a cell that counts as none, as a part of that of its ions.
+NEUTRAL = 1e-8
+
+
+def solve_closed(
+    model: NernstPlanckPoisson,
+    medium: Medium,
+    conditions: Conditions,
+    mean: ArrayLike,
+    *,
+    time: float | None = None,
+    progress: Progress | None = None,
+) -> Solution:
+    """State that a closed cell settles to, with given mean concentrations.
+
+    It is followed in time, which keeps every amount to rounding, in steps that soon are
+    as long as one likes. Where phi is held nowhere (a cell with periodic borders only) it
+    is zero at one node.
+
+    Parameters
+    ----------
+    model, medium, conditions
+        What to solve; conditions that hold a species give up its amount.
+    mean
+        Concentrations over the whole cell, shape (n_species,), positive, c0.
+    time
+        How long to follow it; by default long enough unless barriers are high.
+    progress
+        As for `transient.solve_transient`.
+
+    Raises
+    ------
+    InputError
+        When a mean is not positive, or a cell without electrodes is not neutral.
+    StageError
+        When the way in time stops.
+    """
+    mean = np.asarray(mean, dtype=float)
+    if mean.shape != (model.n_species,) or not (mean > 0).all():
+        raise InputError(
+            "mean concentrations",
+            wanted=f"{model.n_species} positive numbers",
+            got=str(mean.tolist()),
+        )
+    start = _spread(model, medium, conditions, mean)
+    slowest = model.domain.comm.allreduce(float(medium.diffusivity.min()), op=fx.MPI.MIN)
+    until = LONG * model.domain.extent**2 / slowest if time is None else time
+    run = solve_transient(
+        model, medium, conditions, until, start=start, tolerance=0.1, progress=progress
+    )
+    model.state = run.last.state
+    found = solution_of(model, medium, conditions, Report(run.steps, 0, run.iterations))
+    _check_neutral(model, found, mean)
+    return found
+
+
+def _spread(
+    model: NernstPlanckPoisson, medium: Medium, conditions: Conditions, mean: np.ndarray
+) -> Solution:
+    """State of uniform psi_i with the given means, phi = 0."""
+    rest = Solution.at_rest(model, medium, conditions)
+    model.put(medium.load())
+    psi = rest.psi
+    for _ in range(100):
+        model.state = np.vstack([psi, rest.phi])
+        missing = np.log(mean / _means(model))
+        psi = psi + missing[:, None]
+        if np.abs(missing).max() < 1e-14:
+            break
+    state = np.vstack([psi, rest.phi])
+    c = concentrations(model, medium, state)
+    none = Report(0, 0, 0)
+    return Solution(model.points, psi, rest.phi, c, {}, {}, medium, conditions, none)
+
+
+def _means(model: NernstPlanckPoisson) -> np.ndarray:
+    """Of the concentrations of the model's state, shape (n_species,)."""
+    model.freeze()
+    comm, vector = model.domain.comm, fx.petsc_vector(model.newton.u).duplicate()
+    fx.assemble_vector(vector, model.once("amounts", lambda: _form(model.storage)))
+    sums = vector.array.reshape(-1, model.n_species + 1).sum(axis=0)[:-1]
+    return np.array(comm.allreduce(sums)) / _volume(model)
+
+
+def _volume(model: NernstPlanckPoisson) -> float:
+    one = fx.constant(model.domain.mesh, 1.0)
+    form = model.once("volume", lambda: _form(model.integral(one)))
+    return fx.assemble_scalar(form, model.domain.comm)
+
+
+def _form(expression):
+    with fx.quiet():
+        return fx.form(expression)
+
+
+def _check_neutral(model: NernstPlanckPoisson, found: Solution, mean: np.ndarray) -> None:
+    """Refuse a charge that only the node of zero phi can take up."""
+    if model.ties is None or found.charge:
+        return
+    rows = model.ties.united(model.ties.anchor)
+    charge = model.domain.comm.allreduce(float(model.newton.reactions()[rows].sum()))
+    ions = float(np.abs(model.charge_numbers * mean).sum()) * _volume(model)
+    if abs(charge) > NEUTRAL * ions:
+        raise InputError(
+            "a charged cell without electrodes",
+            wanted="ions, fixed and surface charges that add up to zero",
+            got=f"{-charge:.4g} e c0 l^{model.domain.dim} too much",
+            mend="change a mean concentration or the fixed charge",
+        )
