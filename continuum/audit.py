@@ -9,8 +9,8 @@ import numpy as np
 from . import _dolfinx as fx
 from ._dolfinx import ufl
 from .borders import Stern
+from .medium import Medium
 from .model import NernstPlanckPoisson
-from .newton import Newton
 from .states import Solution, load_of
 
 
@@ -57,7 +57,7 @@ def audit(model: NernstPlanckPoisson, solution: Solution) -> Audit:
     model.state = solution.state
     model.freeze()
     z, n = model.charge_numbers, model.n_species
-    natural = _natural_flux(model, solution)
+    natural = _natural_flux(model, solution.medium)
     made, moved = _produced(model), np.zeros(n)
     total = made.copy()
     for (i, _), flux in solution.inflow.items():
@@ -75,40 +75,28 @@ def audit(model: NernstPlanckPoisson, solution: Solution) -> Audit:
     )
 
 
-def _natural_flux(model: NernstPlanckPoisson, solution: Solution) -> np.ndarray:
-    points, medium = solution.points, solution.medium
-    comm = model.domain.comm
-    low = comm.allreduce(points.min(axis=0), op=fx.MPI.MIN)
-    high = comm.allreduce(points.max(axis=0), op=fx.MPI.MAX)
-    extent = float(np.max(high - low))
+def _natural_flux(model: NernstPlanckPoisson, medium: Medium) -> np.ndarray:
     mobility = np.asarray(medium.diffusivity).mean(axis=1) * np.asarray(medium.c_ref)
-    return mobility / extent
+    return mobility / model.domain.extent
 
 
 def _produced(model: NernstPlanckPoisson) -> np.ndarray:
     """Production of each species by the reactions in the domain."""
     if not model.reactions:
         return np.zeros(model.n_species)
-    newton = model.newton
     without = {f"reaction.{j}": np.array(0.0) for j in range(len(model.reactions))}
-    with_them = _sums(model, newton)
+    with_them = model.newton.reactions()
     model.put(without)
-    change = _sums(model, newton) - with_them
+    change = model.totals(model.newton.reactions() - with_them)
     model.put(dict.fromkeys(without, np.array(1.0)))
     return change[:-1]
-
-
-def _sums(model: NernstPlanckPoisson, newton: Newton) -> np.ndarray:
-    rows = newton.reactions().reshape(-1, model.n_species + 1).sum(axis=0)
-    return np.array(model.domain.comm.allreduce(rows))
 
 
 def _ion_charge(model: NernstPlanckPoisson, solution: Solution) -> tuple[float, float]:
     """Charge inside, and the sum of the ions' charges by magnitude."""
     vector = fx.petsc_vector(model.newton.u).duplicate()
     fx.assemble_vector(vector, model.once("amounts", lambda: fx.form(model.storage)))
-    rows = vector.array.reshape(-1, model.n_species + 1).sum(axis=0)
-    amount = np.array(model.domain.comm.allreduce(rows))[:-1]
+    amount = model.totals(vector.array)[:-1]
     density = model.coefficients["load"].function[model.n_species]
     fixed = _total(model, "fixed charge", model.integral(density))
     z = model.charge_numbers

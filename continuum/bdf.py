@@ -99,7 +99,7 @@ class Bdf2:
         c = concentrations(self.model, self.medium, self.model.state)
         self.model.freeze()
         fx.assemble_vector(self._vector, self._storage)
-        amount = self._totals(self._vector.array)
+        amount = self.model.totals(self._vector.array)[:-1]
         self.past = [*self.past[-2:], Past(time, unknowns, c, amount, charge)]
 
     def restart(self) -> None:
@@ -174,13 +174,8 @@ class Bdf2:
         fx.assemble_vector(self._vector, self._predicted)
         blocks = self._vector.array.reshape(-1, self.model.n_species + 1)
         wanted = -(w[1] * recent[0].amount + w[2] * recent[1].amount)
-        scale = wanted / self._totals(self._vector.array)
+        scale = wanted / self.model.totals(self._vector.array)[:-1]
         self._load.array[:] = -(blocks * np.append(scale, 0.0)).ravel()
-
-    def _totals(self, owned: np.ndarray) -> np.ndarray:
-        """Sum over the nodes of all processes, shape (n_species,)."""
-        blocks = owned.reshape(-1, self.model.n_species + 1)
-        return np.array(self.model.domain.comm.allreduce(blocks.sum(axis=0)))[:-1]
 
     def error(self, step: float) -> float:
         """Estimated error of the step that was just made.

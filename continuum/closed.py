@@ -94,10 +94,9 @@ def _spread(
 def _means(model: NernstPlanckPoisson) -> np.ndarray:
     """Of the concentrations of the model's state, shape (n_species,)."""
     model.freeze()
-    comm, vector = model.domain.comm, fx.petsc_vector(model.newton.u).duplicate()
+    vector = fx.petsc_vector(model.newton.u).duplicate()
     fx.assemble_vector(vector, model.once("amounts", lambda: _form(model.storage)))
-    sums = vector.array.reshape(-1, model.n_species + 1).sum(axis=0)[:-1]
-    return np.array(comm.allreduce(sums)) / _volume(model)
+    return model.totals(vector.array)[:-1] / _volume(model)
 
 
 def _volume(model: NernstPlanckPoisson) -> float:

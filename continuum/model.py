@@ -214,9 +214,8 @@ class NernstPlanckPoisson:
         n, u = self.n_species, self._state.function
         v = ufl.TestFunction(self.space)
         here = self.here
-        charge = (
-            sum(here.z[i] * here.c[i] for i in range(n)) + self.fields.load.function[n]
-        )
+        ions = sum(here.z[i] * here.c[i] for i in range(n))
+        charge = ions + self.fields.load.function[n]
         field = ufl.inner(self.slope(u, n), ufl.grad(v[n]))
         inside = self.permittivity * field - charge * v[n]
         for i in range(n):
@@ -286,8 +285,7 @@ class NernstPlanckPoisson:
 
     def _storage(self):
         v = ufl.TestFunction(self.space)
-        here = self.here
-        return self.integral(sum(here.c[i] * v[i] for i in range(self.n_species)))
+        return self.integral(sum(c * v[i] for i, c in enumerate(self.here.c)))
 
     # ----------------------------------------------------------------------- numbers
 
@@ -323,6 +321,11 @@ class NernstPlanckPoisson:
         size = self.n_species + 1
         nodes = self.once(place, lambda: self.domain.nodes(self.space, place))
         return nodes * size + component % size
+
+    def totals(self, owned: np.ndarray) -> np.ndarray:
+        """Sum of each component over the nodes of all processes, (n_species + 1,)."""
+        blocks = owned.reshape(-1, self.n_species + 1)
+        return np.array(self.domain.comm.allreduce(blocks.sum(axis=0)))
 
     @property
     def x(self) -> np.ndarray:

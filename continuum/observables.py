@@ -68,6 +68,4 @@ def _let_in(
 ) -> np.ndarray:
     """What the j-th term lets in of each component."""
     with model.without_border(j):
-        change = newton.reactions() - reaction
-    total = change.reshape(-1, model.n_species + 1).sum(axis=0)
-    return np.array(model.domain.comm.allreduce(total))
+        return model.totals(newton.reactions() - reaction)
