@@ -10,7 +10,7 @@ from . import _dolfinx as fx
 from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
 from .observables import concentrations
-from .states import Report, Solution, solution_of
+from .states import Report, Solution, phi_is_free, solution_of
 from .steady import Progress
 from .transient import solve_transient
 
@@ -112,9 +112,9 @@ def _form(expression):
 
 def _check_neutral(model: NernstPlanckPoisson, found: Solution, mean: np.ndarray) -> None:
     """Refuse a charge that only the node of zero phi can take up."""
-    if model.ties is None or found.charge:
+    if not phi_is_free(model, found.conditions):
         return
-    rows = model.ties.united(model.ties.anchor)
+    rows = model.anchor if model.ties is None else model.ties.united(model.anchor)
     charge = model.domain.comm.allreduce(float(model.newton.reactions()[rows].sum()))
     ions = float(np.abs(model.charge_numbers * mean).sum()) * _volume(model)
     if abs(charge) > NEUTRAL * ions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -321,6 +322,20 @@ class NernstPlanckPoisson:
         size = self.n_species + 1
         nodes = self.once(place, lambda: self.domain.nodes(self.space, place))
         return nodes * size + component % size
+
+    @property
+    def anchor(self) -> np.ndarray:
+        """Unknown phi of the first node by coordinates; empty on other processes."""
+        slaves = () if self.ties is None else self.ties.slaves
+        size = self.n_species + 1
+        own = np.flatnonzero(self.order < self.newton.n_owned // size)
+        own = own[~np.isin(self.order[own] * size, slaves)]
+        points = np.round(self.points[own], 9)
+        best = np.lexsort(points.T[::-1])[:1]
+        found = [tuple(point) for point in points[best].tolist()]
+        every = self.domain.comm.allgather(found)
+        lowest = min(itertools.chain(*every))
+        return self.order[own[best]] * size + size - 1 if lowest in found else own[:0]
 
     def totals(self, owned: np.ndarray) -> np.ndarray:
         """Sum of each component over the nodes of all processes, (n_species + 1,)."""

@@ -66,8 +66,6 @@ class Ties:
         PETSc matrix that gives slaves the values of their masters.
     slaves
         Unknowns of this process that follow others.
-    anchor
-        Unknown phi of one node, on the process that owns it, shape (1,) or (0,).
     ways
         Translation from master to slave of each pair, shape (n_pairs, 3).
 
@@ -126,15 +124,6 @@ class Ties:
         where, numbers = zip(*parts, strict=True)
         return np.concatenate(where), np.concatenate(numbers)
 
-    def _lowest(self, nodes: np.ndarray) -> np.ndarray:
-        """The first by coordinates of some nodes of all processes, where it is owned."""
-        points = np.round(self._space.tabulate_dof_coordinates()[nodes], 9)
-        best = np.lexsort(points.T[::-1])[:1]
-        found = [tuple(point) for point in points[best].tolist()]
-        every = self._domain.comm.allgather(found)
-        lowest = min(itertools.chain(*every))
-        return nodes[best] if lowest in found else nodes[:0]
-
     def spread(self, vector) -> None:
         """Give slaves the values of their masters."""
         self.matrix.mult(vector.copy(), vector)
@@ -185,7 +174,6 @@ class Ties:
         self.slaves = (n * slaves[:, None] + inside).ravel()
         targets = (n * masters[slaves][:, None] + inside).ravel()
         self._target = dict(zip(self.slaves.tolist(), targets.tolist(), strict=True))
-        self.anchor = self._lowest(np.flatnonzero(masters == own)) * n + n - 1
         # A slave keeps a zero of its own: a place for the diagonal of its row.
         rows = np.append(np.arange(n * len(own)), self.slaves)
         columns = n * np.append(masters, own[slaves])[:, None] + inside

@@ -179,8 +179,8 @@ def held_unknowns(
         rows |= {int(row): (int(row), 0.0, value) for row in model.unknowns(i, place)}
     if model.ties is not None:
         rows = model.ties.carried(rows)
-        if _phi_is_free(model, conditions):
-            rows |= {int(row): (int(row), 0.0, 0.0) for row in model.ties.anchor}
+    if phi_is_free(model, conditions):
+        rows |= {int(row): (int(row), 0.0, 0.0) for row in model.anchor}
     columns = zip(*rows.values(), strict=True) if rows else ((), (), ())
     partners, factors, values = columns
     if not np.isfinite(values).all():
@@ -193,8 +193,8 @@ def held_unknowns(
     )
 
 
-def _phi_is_free(model: NernstPlanckPoisson, conditions: Conditions) -> bool:
-    """Whether phi may be counted from anywhere."""
+def phi_is_free(model: NernstPlanckPoisson, conditions: Conditions) -> bool:
+    """Whether phi may be counted from anywhere; it is zero at `model.anchor` then."""
     charged = any(model.charge_numbers[i] for i, _ in conditions.psi)
     metal = any("potential" in border.numbers for border in conditions.borders)
     return not (conditions.phi or charged or metal)

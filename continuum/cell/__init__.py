@@ -2,14 +2,16 @@
 
 from .cell import Cell
 from .electrodes import Electrode, Redox
-from .parts import Fixed, Inlet, Ion, Outlet, Reservoir, Symmetry, Wall
+from .parts import Fixed, Inlet, Ion, Outlet, Periodic, Reservoir, Symmetry, Wall
 from .protocols import (
     constant_current,
     cyclic_voltammetry,
     follow,
     voltage_step,
 )
+from .response import capacitance, impedance
 from .results import Series, State, load_state
+from .uncertainty import replicates, sensitivity
 
 __all__ = [
     "Cell",
@@ -18,15 +20,20 @@ __all__ = [
     "Inlet",
     "Ion",
     "Outlet",
+    "Periodic",
     "Redox",
     "Reservoir",
     "Series",
     "State",
     "Symmetry",
     "Wall",
+    "capacitance",
     "constant_current",
     "cyclic_voltammetry",
     "follow",
+    "impedance",
     "load_state",
+    "replicates",
+    "sensitivity",
     "voltage_step",
 ]

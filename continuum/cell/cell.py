@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ...core.errors import InputError
-from ..borders import Border
+from ..closed import solve_closed
 from ..closures import Closure
 from ..distance import wall_distance
 from ..domain import Domain
@@ -19,6 +19,7 @@ from ..profiles import Profiles
 from ..states import Solution
 from ..steady import solve_steady
 from .build import make_closure, make_reaction
+from .conditions import check_amounts, check_borders, check_changes, gathered
 from .parts import Condition, Ion, Pieces, Quantity, Setting, si
 from .progress import Show, shown
 from .results import State
@@ -73,6 +74,9 @@ class Cell:
     ----------
     model, medium, scales
         What is solved, and the SI value of its units.
+    profiles, distance
+        Tabulated profiles, and the distance of the nodes from the walls (scaled); None
+        without.
 
     Raises
     ------
@@ -124,24 +128,26 @@ class Cell:
             make_reaction(rate, numbers, parameters or {}, self._setting)
             for rate, numbers in reactions
         ]
+        conditions = self.conditions()
         with shown("equations", progress):
             self.model = NernstPlanckPoisson(
                 domain,
                 [ion.charge for ion in ions],
                 degree=degree,
                 closure=closure,
-                borders=self.conditions().borders,
+                borders=conditions.borders,
+                periodic=conditions.periodic,
                 reactions=rates,
                 anisotropic=coefficients is not None and domain.dim > 1,
                 advection=velocity is not None,
                 linear=linear,
             )
-        self._profiles = (
-            None
-            if coefficients is None
-            else Profiles(coefficients, [ion.name for ion in ions], self.scales)
-        )
-        self._walls, self._fixed, self._velocity = tuple(walls), fixed_charge, velocity
+        self.profiles, self.distance = None, None
+        if coefficients is not None:
+            charges = {ion.name: ion.charge for ion in ions}
+            self.profiles = Profiles(coefficients, charges, self.scales)
+            self.distance = wall_distance(domain, walls, self.model.points)
+        self.replicate, self._fixed, self._velocity = replicate, fixed_charge, velocity
         self.medium = self.make_medium(replicate)
         self._check_mesh()
 
@@ -153,15 +159,7 @@ class Cell:
             raise InputError(
                 "ions of a cell", wanted="one or more, each name once", got=str(names)
             )
-        missing = [name for name in self.domain.borders if name not in self.borders]
-        unknown = [name for name in self.borders if name not in self.domain.borders]
-        if missing or unknown:
-            raise InputError(
-                "borders of a cell",
-                wanted=f"one condition for each of {', '.join(self.domain.borders)}",
-                got=f"none for {missing}" if missing else f"one for {unknown}",
-                mend="Wall() lets nothing pass, Symmetry() is a plane of symmetry",
-            )
+        check_borders(list(self.domain.borders), self.borders)
 
     def _make_setting(self, closure: Closure) -> Setting:
         reference = closure.ln_activities(self._bulk)
@@ -175,6 +173,10 @@ class Cell:
     def _bulk(self) -> np.ndarray:
         return np.array([ion.density for ion in self.ions]) / self.scales.density
 
+    def index(self, species: str) -> int:
+        """Index of an ion by its name."""
+        return self._setting.index(species)
+
     def make_medium(self, replicate: int = 0) -> Medium:
         """Coefficients on the nodes, of a replicate of the profiles."""
         nodes, n = len(self.model.points), len(self.ions)
@@ -185,13 +187,12 @@ class Cell:
             "diffusivity": np.outer(constant, np.ones(nodes)) / self.scales.diffusivity,
             "permittivity": self.permittivity,
         }
-        if self._profiles is not None:
-            distance = wall_distance(self.domain, self._walls, self.model.points)
-            values |= self._profiles.on(distance, replicate)
+        if self.profiles is not None and self.distance is not None:
+            values |= self.profiles.on(self.distance, replicate)
             if self.domain.dim == 1:
                 del values["diffusivity_par"]
             else:
-                values["distance"] = distance
+                values["distance"] = self.distance
         unit = self.scales.surface_charge / self.scales.length
         fixed = self._fixed(metres) if callable(self._fixed) else self._fixed
         if self._velocity is not None:
@@ -250,29 +251,8 @@ class Cell:
         InputError
             When a border is unknown or has no such field.
         """
-        for name, changes in (drive or {}).items():
-            fields = getattr(self.borders.get(name), "__dataclass_fields__", {})
-            wrong = [key for key in changes if key not in fields]
-            if name not in self.borders or wrong:
-                raise InputError(
-                    "a change of conditions",
-                    wanted=f"borders {', '.join(self.borders)} and their fields",
-                    got=f"{name!r}: {dict(changes)}",
-                )
-        psi: dict = {}
-        phi: dict = {}
-        concentration: dict = {}
-        current: dict = {}
-        terms: list[Border] = []
-        for name, one in self._pieces(drive).items():
-            psi |= {(i, name): value for i, value in one.psi.items()}
-            concentration |= {(i, name): c for i, c in one.concentration.items()}
-            if one.phi is not None:
-                phi[name] = one.phi
-            if one.current is not None:
-                current[name] = one.current * self.domain.area(name)
-            terms += one.terms
-        return Conditions(psi, phi, concentration, tuple(terms), current)
+        check_changes(self.borders, drive or {})
+        return gathered(self._pieces(drive), self.domain.area)
 
     def steady(
         self,
@@ -300,7 +280,7 @@ class Cell:
             When no path leads to the state.
         """
         conditions = self.conditions(drive)
-        self._check_amounts(conditions)
+        check_amounts(conditions, self.ions, self.borders)
         with shown("steady state", self.shows(progress)) as tell:
             solution = solve_steady(
                 self.model,
@@ -311,6 +291,38 @@ class Cell:
             )
         return State(self, solution)
 
+    def settled(
+        self,
+        mean: Mapping[str, Quantity] | None = None,
+        drive: Mapping[str, Mapping] | None = None,
+        *,
+        progress: Show = None,
+    ) -> State:
+        """State that a closed cell settles to: no reservoir, but given amounts.
+
+        Parameters
+        ----------
+        mean
+            Species -> concentration averaged over the cell, mol/m3; that of the bulk for
+            those that are left out.
+        drive, progress
+            As for `steady`.
+
+        Raises
+        ------
+        InputError
+            When a mean is not positive, or a cell without electrodes is not neutral.
+        StageError
+            When the way in time stops.
+        """
+        given = self._setting.concentrations(mean or {})
+        amounts = [given.get(i, c) for i, c in enumerate(self._bulk)]
+        with shown("settling", self.shows(progress)) as tell:
+            solution = solve_closed(
+                self.model, self.medium, self.conditions(drive), amounts, progress=tell
+            )
+        return State(self, solution)
+
     def at_rest(self) -> State:
         """The bulk everywhere and no potential: where transients may start from."""
         return State(self, Solution.at_rest(self.model, self.medium, self.conditions()))
@@ -318,18 +330,3 @@ class Cell:
     def shows(self, progress: Show) -> Show:
         """The choice of a call, or else of the cell."""
         return self.progress if progress is None else progress
-
-    def _check_amounts(self, conditions: Conditions) -> None:
-        held = {i for i, _ in (*conditions.psi, *conditions.concentration)}
-        for i, ion in enumerate(self.ions):
-            if i not in held and not any(b.determines(i) for b in conditions.borders):
-                raise InputError(
-                    f"the amount of {ion.name} is not determined",
-                    wanted=f"a border that holds {ion.name}",
-                    got=", ".join(
-                        f"{name}: {type(one).__name__}"
-                        for name, one in self.borders.items()
-                    ),
-                    mend="put a Reservoir or Fixed at a border, or follow the closed "
-                    "cell in time (Cell.follow)",
-                )

@@ -84,6 +84,8 @@ class Pieces:
         Terms of the equations.
     current
         Current through the border, as a density.
+    twin
+        Border that is one with this one, and the potential here.
     """
 
     psi: Mapping[int, float] = field(default_factory=dict)
@@ -91,6 +93,7 @@ class Pieces:
     phi: float | None = None
     terms: tuple[Border, ...] = ()
     current: float | None = None
+    twin: tuple[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -237,6 +240,26 @@ class Symmetry(Condition):
     def pieces(self, place, cell):
         """Nothing."""
         return Pieces()
+
+
+@dataclass(frozen=True)
+class Periodic(Condition):
+    """One of two opposite borders that are one: the cell repeats itself without end.
+
+    Attributes
+    ----------
+    twin
+        The other border, whose condition names this one.
+    potential
+        V; the difference from that of the twin drives a mean field through the cell.
+    """
+
+    twin: str
+    potential: Quantity = 0.0
+
+    def pieces(self, place, cell):
+        """The twin."""
+        return Pieces(twin=(self.twin, cell.potential(self.potential)))
 
 
 @dataclass(frozen=True)
