@@ -1,20 +1,14 @@
 """States do not depend on the number of processes, nor on the linear solver."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from mpi import mpirun
+from mpi import by_processes
 
 pytest.importorskip("dolfinx")
 
-HELPERS = Path(__file__).resolve().parent.parent / "helpers"
-PATH = os.pathsep.join([str(HELPERS), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
 CASES = ("electrode", "galvanostatic", "charging", "periodic")
 
 pytestmark = [
@@ -29,11 +23,7 @@ def states(tmp_path_factory):
     found = []
     for processes in (1, 2):
         folder = tmp_path_factory.mktemp(f"by_{processes}")
-        script = [sys.executable, str(HELPERS / "parallel_states.py"), str(folder)]
-        environment = os.environ | {"PYTHONPATH": PATH, "OMP_NUM_THREADS": "1"}
-        subprocess.run(
-            [*mpirun(processes), *script], check=True, env=environment, timeout=240
-        )
+        by_processes(processes, "parallel_states.py", str(folder))
         totals = json.loads((folder / "totals.json").read_text())
         found.append((totals, np.load(folder / "fields.npz")))
     return found

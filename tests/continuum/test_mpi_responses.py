@@ -1,14 +1,10 @@
 """Spectra and gradients do not depend on the number of processes or the solver."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-from mpi import mpirun
+from mpi import by_processes
 
 pytest.importorskip("dolfinx")
 
@@ -17,24 +13,12 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("mpirun") is None, reason="needs mpirun"),
 ]
 
-HELPERS = Path(__file__).resolve().parent.parent / "helpers"
-
 
 @pytest.fixture(scope="module")
 def found():
     """Numbers by 1 and by 2 processes."""
-    every = []
-    for processes in (1, 2):
-        done = subprocess.run(
-            [*mpirun(processes), sys.executable, str(HELPERS / "parallel_responses.py")],
-            check=True,
-            capture_output=True,
-            text=True,
-            env=os.environ | {"PYTHONPATH": str(HELPERS), "OMP_NUM_THREADS": "1"},
-            timeout=240,
-        )
-        every.append(json.loads(done.stdout.splitlines()[-1]))
-    return every
+    printed = [by_processes(n, "parallel_responses.py") for n in (1, 2)]
+    return [json.loads(one.splitlines()[-1]) for one in printed]
 
 
 @pytest.mark.parametrize("case", ["interval", "strip", "strip by iterations"])

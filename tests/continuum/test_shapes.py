@@ -1,15 +1,13 @@
 """Shapes against their areas, volumes and the layers they have to resolve."""
 
 import contextlib
-import os
 import shutil
 import signal
-import subprocess
 import sys
 
 import numpy as np
 import pytest
-from mpi import mpirun
+from mpi import by_processes
 
 pytest.importorskip("dolfinx")
 gmsh = pytest.importorskip("gmsh", minversion="4.12")
@@ -352,15 +350,7 @@ def test_two_processes_share_a_mesh_and_its_errors(tmp_path):
     script = tmp_path / "share.py"
     script.write_text(PARALLEL)
     script.with_suffix(".msh").write_text("no mesh\n")
-    done = subprocess.run(
-        [*mpirun(2), sys.executable, str(script)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=dict(os.environ),  # without what Open MPI put into this process alone
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("refused") == 2
+    assert by_processes(2, script).count("refused") == 2
 
 
 @pytest.mark.parametrize(
