@@ -118,7 +118,8 @@ def from_gmsh(model, comm, dim: int):
         gmshio = importlib.import_module("dolfinx.io.gmshio")
     except ImportError:  # 0.10: renamed
         gmshio = importlib.import_module("dolfinx.io.gmsh")
-    data = gmshio.model_to_mesh(model, comm, 0, gdim=dim)
+    with quiet():  # which compiles the element of the geometry
+        data = gmshio.model_to_mesh(model, comm, 0, gdim=dim)
     if hasattr(data, "facet_tags"):
         return data.mesh, data.facet_tags
     return data[0], data[2]
@@ -193,12 +194,13 @@ def lagrange(mesh, degree: int, size: int):
     Zero components make a space of scalars.
     """
     element = ("Lagrange", degree)
-    if hasattr(dolfinx.fem, "functionspace"):
-        shaped = (*element, (size,)) if size else element
-        return dolfinx.fem.functionspace(mesh, shaped)
-    if size:
-        return dolfinx.fem.VectorFunctionSpace(mesh, element, dim=size)
-    return dolfinx.fem.FunctionSpace(mesh, element)
+    with quiet():
+        if hasattr(dolfinx.fem, "functionspace"):
+            shaped = (*element, (size,)) if size else element
+            return dolfinx.fem.functionspace(mesh, shaped)
+        if size:
+            return dolfinx.fem.VectorFunctionSpace(mesh, element, dim=size)
+        return dolfinx.fem.FunctionSpace(mesh, element)
 
 
 def node_positions(space) -> np.ndarray:

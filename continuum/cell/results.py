@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from scipy.spatial import cKDTree
 
 from ...core.artefact import read_dataset, write_dataset
 from ...core.errors import InputError
 from ...core.schema import dataset
 from ...core.units import AVOGADRO
-from .. import _dolfinx as fx
 from ..audit import Audit, audit
 from ..fields import Gather
 from ..states import Report, Solution, load_of, solution_of
@@ -148,22 +146,13 @@ class State:
         self.cell.domain.comm.barrier()
 
     def save_xdmf(self, path: Path | str) -> None:
-        """Write fields at the vertices for ParaView: ``NAME.xdmf`` and ``NAME.h5``."""
-        path = Path(path)
-        if path.suffix != ".xdmf":
-            raise InputError("a file for ParaView", wanted="NAME.xdmf", got=str(path))
-        space = fx.lagrange(self.cell.domain.mesh, 1, 0)
-        fields = {}
-        values = {f"c_{name} (mol/m3)": c for name, c in self.concentration.items()}
-        for name, nodal in {**values, "potential (V)": self.potential}.items():
-            fields[name] = fx.function(space)
-            fields[name].x.array[:] = self._at_vertices(space, nodal)
-        fx.write_xdmf(path, self.cell.domain.mesh, fields, self.time)
+        """Write fields at the vertices for ParaView: ``NAME.xdmf`` and ``NAME.h5``.
 
-    def _at_vertices(self, space, nodal: np.ndarray) -> np.ndarray:
-        """Nodal values at the nodes of the space of degree 1, which are among them."""
-        vertices = fx.node_positions(space)
-        return nodal[cKDTree(self.solution.points).query(vertices)[1]]
+        Lengths are in the unit of the cell.
+        """
+        from .paraview import save_xdmf
+
+        save_xdmf(self, path)
 
     def plot(self, path: Path | str | None = None):
         """Figure of potential and concentrations; saved when `path` is given."""
