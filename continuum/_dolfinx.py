@@ -60,6 +60,7 @@ __all__ = [
     "put_options",
     "quiet",
     "rectangle",
+    "release",
     "tag_borders",
     "tagged",
     "ufl",
@@ -276,6 +277,15 @@ def form(expression):
 def petsc_vector(u):
     """PETSc vector that shares the memory of a function."""
     return u.x.petsc_vec if hasattr(u.x, "petsc_vec") else u.vector
+
+
+def release(comm) -> None:
+    """Free PETSc objects that were dropped; all processes of `comm` call it together.
+
+    Without it PETSc 3.18 and later keep them: processes need not drop them in one order.
+    """
+    if hasattr(PETSc, "garbage_cleanup"):
+        PETSc.garbage_cleanup(comm)
 
 
 def put_options(prefix: str, options: Mapping) -> None:

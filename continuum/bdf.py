@@ -67,11 +67,11 @@ class Bdf2:
     def __init__(self, model: NernstPlanckPoisson, medium: Medium):
         self.model, self.medium = model, medium
         mesh = model.domain.mesh
-        self._w0 = fx.constant(mesh, 1.0)
+        self._w0 = w0 = fx.constant(mesh, 1.0)
         self._history = fx.constant(mesh, np.zeros(2))
         self._last = [fx.function(model.space) for _ in range(2)]
         residual = model.residual + self._w0 * model.storage
-        self.newton = model.compile(residual, lambda: float(self._w0.value))
+        self.newton = model.compile(residual, lambda: float(w0.value))
         # The error after such a step is its square, or a small part of it when linear
         # systems are solved by iterations: amounts are kept to 1e-12.
         self.newton.tolerance = 1e-7 if self.newton.direct else 1e-9

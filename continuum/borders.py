@@ -119,7 +119,19 @@ class Outflow(Border):
         return True
 
     def inflow(self, fn, k, medium):
-        """What the flow carries out, negative."""
+        """What the flow carries out, negative.
+
+        Raises
+        ------
+        InputError
+            When the solvent does not move.
+        """
+        if medium.velocity is None:
+            raise InputError(
+                f"an outflow at {self.place!r} of a solvent at rest",
+                wanted="a velocity",
+                mend="give the cell velocity=, or close the border",
+            )
         speed = sum(
             medium.velocity[i] * medium.normal[i] for i in range(len(medium.normal))
         )

@@ -133,6 +133,7 @@ class _Alternating:
 
     def __init__(self, electrode: Electrode):
         self._electrode, model = electrode, electrode.model
+        fx.release(model.domain.comm)
         current = Current(electrode.place)
         self._passing = electrode.slopes(current)
         charge, direct = electrode.slopes(Charge(electrode.place))

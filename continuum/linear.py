@@ -77,7 +77,7 @@ class LinearSolver:
                 got=repr(method),
             )
         self.method, self._matrix = method, matrix
-        self._guide: Any = guide
+        self._guide: Any = guide if method == "fieldsplit" else None
         self._ksp: Any = None
         self._blocks: Blocks | None = None
         self._rescue: LinearSolver | None = None

@@ -15,6 +15,7 @@ from ._dolfinx import (
     assemble_vector,
     create_matrix,
     petsc_vector,
+    release,
 )
 from .blocks import Guide, Ions
 from .linear import ACCURATE, LinearSolver, Method, NotConverged
@@ -114,6 +115,7 @@ class Newton:
         self._block = space.dofmap.index_map_bs
         self.n_owned = self._map.size_local * self._block
         self.comm = space.mesh.comm
+        release(self.comm)  # matrices of solvers before this one
         self._ties, self._loose = ties, create_matrix(jacobian)
         self._matrix = self._loose
         if ties is not None:

@@ -69,25 +69,31 @@ class Profiles:
         return self._ds.sizes["replicate"]
 
     @property
+    def bulk_permittivity(self) -> float:
+        """Relative, far from the walls."""
+        return float(self._ds["relative_permittivity"].values[-1])
+
+    @property
     def n_units(self) -> int:
         """Blocks that the replicates were drawn from."""
         return int(self._ds.attrs["n_units"])
 
     def _check_end(self, index: int, name: str) -> None:
         """A profile whose last value is not bulk would put a step into the domain."""
-        one = self._ds.isel(replicate=0, species=index)
-        mu_ex = float(one["mu_ex"].values[-1]) / self.scales.energy
-        bulk = float(one["bulk_D"].values)
-        ends = {"mu_ex": mu_ex}
+        one = self._ds.isel(species=index)
+        bulk = one["bulk_D"].values
+        ends = {"mu_ex": one["mu_ex"].values[:, -1] / self.scales.energy}
         for key in ("D_perp", "D_par"):
-            ends[key] = float(np.log(one[key].values[-1] / bulk))
-        for key, off in ends.items():
+            ends[key] = np.log(one[key].values[:, -1] / bulk)
+        for key, each in ends.items():
+            replicate = int(np.abs(each).argmax())
+            off = float(each[replicate])
             if abs(off) > END:
                 unit = "kT" if key == "mu_ex" else "in ln D"
                 raise InputError(
                     f"{key} of {name} does not reach bulk",
                     wanted=f"its bulk value within {END:g} at the last distance",
-                    got=f"{off:+.3g} {unit} at "
+                    got=f"{off:+.3g} {unit} in replicate {replicate} at "
                     f"{self.distance[-1] * self.scales.length * 1e9:.4g} nm",
                     mend="extend the profile, or blend it into bulk (bridges)",
                 )

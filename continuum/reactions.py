@@ -59,6 +59,9 @@ class Reaction:
                 raise self._refused(f"the name {node.id}", ", ".join(sorted(names)))
         if not all(math.isfinite(value) for value in self.parameters.values()):
             raise self._refused(str(dict(self.parameters)), "finite parameters")
+        both = sorted(set(self.parameters) & set(self.species))
+        if both:
+            raise self._refused(f"both for {', '.join(both)}", "names of one meaning")
         outside = set(self.stoichiometry) - set(range(len(self.species)))
         if outside:
             raise InputError(

@@ -12,6 +12,7 @@ from ...core.units import AVOGADRO
 from ..activity import Activity
 from ..closures import Bikerman, CarnahanStarling, Closure
 from ..medium import Scales
+from ..profiles import COLDER
 from ..reactions import Reaction
 from .parts import Ion, Setting, si
 
@@ -32,6 +33,13 @@ def make_closure(
                 "sterics and activity together",
                 wanted="one of them: measured activities hold the ions' volumes",
             )
+        made = float(activity.attrs.get("temperature", scales.temperature))
+        if abs(made - scales.temperature) > COLDER:
+            raise InputError(
+                "activity coefficients of another temperature",
+                wanted=f"{scales.temperature:g} K, that of the cell",
+                got=f"{made:g} K",
+            )
         weights = _salt_share(ions) * np.array([float(bool(i.charge)) for i in ions])
         return Activity.from_dataset(activity, weights, scales.density)
     if sterics is None:
@@ -48,13 +56,14 @@ def make_closure(
 
 def _salt_share(ions: Sequence[Ion]) -> float:
     """One over the number of ions of a formula unit of the salt."""
-    charges = [int(abs(ion.charge)) for ion in ions if ion.charge]
-    if len(charges) != 2:
+    charged = [ion for ion in ions if ion.charge]
+    if len(charged) != 2 or charged[0].charge * charged[1].charge > 0:
         raise InputError(
             "activity of a mixture",
-            wanted="one salt: two ions with a charge",
-            got=f"{len(charges)}",
+            wanted="one salt: two ions of opposite charge",
+            got=", ".join(f"{ion.name} ({ion.charge:+g})" for ion in charged) or "none",
         )
+    charges = [int(abs(ion.charge)) for ion in charged]
     common = np.lcm(charges[0], charges[1])
     return 1.0 / float(sum(common // z for z in charges))
 

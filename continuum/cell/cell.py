@@ -146,6 +146,7 @@ class Cell:
         if coefficients is not None:
             charges = {ion.name: ion.charge for ion in ions}
             self.profiles = Profiles(coefficients, charges, self.scales)
+            self.permittivity = self.profiles.bulk_permittivity
             self.distance = wall_distance(domain, walls, self.model.points)
         self.replicate, self._fixed, self._velocity = replicate, fixed_charge, velocity
         self.medium = self.make_medium(replicate)
@@ -212,7 +213,7 @@ class Cell:
             return
         debye = self.debye_length / self.scales.length
         for name, pieces in self._pieces().items():
-            if not (pieces.terms or pieces.phi):
+            if not pieces.charges(len(self.ions)):
                 continue
             size = self.domain.size_at(name)
             if size > 0.5 * debye:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -123,6 +124,12 @@ class Electrode(Condition):
 
     def pieces(self, place, cell):
         """Stern layer or held potential, and reactions."""
+        if cell.neutral and not self.reactions:
+            raise InputError(
+                f"a blocking electrode at {place!r} of an electroneutral cell",
+                wanted="reactions: nothing else passes on its potential",
+                mend="leave electroneutral=False, or make it a Wall()",
+            )
         phi = cell.potential(self.potential)
         couples = self.reactions
         terms: tuple[Border, ...] = tuple(r.term(place, cell, phi) for r in couples)
@@ -134,8 +141,14 @@ class Electrode(Condition):
                     wanted="a positive capacitance (F/m**2)",
                     got=repr(self.stern),
                 )
-            # Without a double layer the compact layer holds no charge that matters.
-            terms = terms if cell.neutral else (Stern(place, capacitance, phi), *terms)
+            if cell.neutral:
+                warnings.warn(
+                    f"the Stern layer at {place!r} is left out: an electroneutral cell "
+                    "has no charge at its electrodes",
+                    stacklevel=2,
+                )
+            else:
+                terms = (Stern(place, capacitance, phi), *terms)
         current = None
         if self.current is not None:
             current = si(self.current, "A/m**2") / cell.scales.current_density

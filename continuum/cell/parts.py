@@ -9,7 +9,7 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...core.units import AVOGADRO, quantity
-from ..borders import Border, Flux, Outflow, SurfaceCharge
+from ..borders import Border, Flux, Outflow, Stern, SurfaceCharge
 from ..medium import Scales
 
 #: A number in SI, or text with a number and a unit such as ``"0.1 mol/L"``.
@@ -95,6 +95,12 @@ class Pieces:
     current: float | None = None
     twin: tuple[str, float] | None = None
 
+    def charges(self, n_species: int) -> bool:
+        """Whether a double layer may form here: a reservoir has none."""
+        reservoir = len(self.psi) == n_species
+        layers = any(isinstance(term, SurfaceCharge | Stern) for term in self.terms)
+        return layers or (self.phi is not None and not reservoir)
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -104,6 +110,11 @@ class Setting:
     scales: Scales
     neutral: bool
     ln_activity: object
+
+    @property
+    def charged(self) -> list[tuple[int, Ion]]:
+        """Ions with a charge, and their indices."""
+        return [(i, ion) for i, ion in enumerate(self.ions) if ion.charge]
 
     def index(self, name: str) -> int:
         """Index of a species.
@@ -211,7 +222,17 @@ class Fixed(Condition):
     def pieces(self, place, cell):
         """Concentrations, and phi when it is given."""
         phi = None if self.potential is None else cell.potential(self.potential)
-        return Pieces(concentration=cell.concentrations(self.concentration), phi=phi)
+        c = cell.concentrations(self.concentration)
+        carried = [ion.charge * c.get(i, np.nan) for i, ion in cell.charged]
+        size = float(np.abs(carried).sum())
+        if cell.neutral and abs(sum(carried)) > 1e-6 * size:  # never true of nan
+            raise InputError(
+                f"what is fixed at {place!r} of an electroneutral cell is not neutral",
+                wanted="sum of charge times concentration = 0",
+                got=f"{sum(carried) / size:+.3g} of the ions' charge",
+                mend="leave one ion out: it follows from the others",
+            )
+        return Pieces(concentration=c, phi=phi)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,6 @@ import pytest
 
 pytest.importorskip("dolfinx")
 
-from scipy.integrate import trapezoid  # noqa: E402
-
 from mesobridge.continuum.cell import (  # noqa: E402
     Cell,
     Electrode,
@@ -15,6 +13,7 @@ from mesobridge.continuum.cell import (  # noqa: E402
     Reservoir,
     Wall,
 )
+from mesobridge.continuum.cell.observables import Amount  # noqa: E402
 from mesobridge.continuum.domain import interval, rectangle  # noqa: E402
 from mesobridge.continuum.mesh import graded  # noqa: E402
 from mesobridge.core.errors import InputError  # noqa: E402
@@ -72,8 +71,7 @@ def test_a_closed_cell_keeps_its_salt_at_any_potential():
     cell = Cell(domain, salt(), {"left": Electrode(0.1), "right": Electrode(-0.1)})
     state = cell.settled()
     for name in ("Na", "Cl"):
-        amount = trapezoid(state.concentration[name], state.x)
-        assert amount == pytest.approx(100 * 20e-9, rel=1e-2)
+        assert Amount(name)(state) == pytest.approx(100 * 20e-9, rel=1e-11)
     assert state.charge["left"] == pytest.approx(-state.charge["right"], rel=1e-9)
 
 

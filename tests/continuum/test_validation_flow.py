@@ -15,7 +15,7 @@ from mesobridge.continuum.mesh import graded  # noqa: E402
 from mesobridge.continuum.model import NernstPlanckPoisson  # noqa: E402
 from mesobridge.continuum.reactions import Reaction  # noqa: E402
 from mesobridge.continuum.steady import solve_steady  # noqa: E402
-from mesobridge.core.units import AVOGADRO, ELEMENTARY_CHARGE  # noqa: E402
+from mesobridge.core.units import AVOGADRO  # noqa: E402
 
 pytestmark = pytest.mark.fem
 
@@ -231,4 +231,3 @@ def test_levich_and_koutecky_levich():
     length = (d * np.sqrt(nu / spin**3)) ** (1 / 3)
     scales = Scales(length, AVOGADRO, d, 298.15)
     assert fast * scales.current_density == pytest.approx(5.98672, rel=1e-3)
-    assert scales.flux * ELEMENTARY_CHARGE == scales.current_density

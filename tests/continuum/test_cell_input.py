@@ -1,0 +1,106 @@
+"""What cells refuse or warn of, rather than compute something else."""
+
+import warnings
+
+import numpy as np
+import profiled_cell as film
+import pytest
+
+pytest.importorskip("dolfinx")
+
+from mesobridge.continuum.cell import (  # noqa: E402
+    Cell,
+    Electrode,
+    Fixed,
+    Ion,
+    Outlet,
+    Redox,
+    Reservoir,
+    Wall,
+)
+from mesobridge.continuum.domain import interval  # noqa: E402
+from mesobridge.continuum.mesh import graded  # noqa: E402
+from mesobridge.core.errors import InputError  # noqa: E402
+from mesobridge.core.schema import dataset  # noqa: E402
+
+pytestmark = pytest.mark.fem
+FINE, COARSE = graded(20.0, 0.05, growth=1.2), np.linspace(0, 20, 11)
+
+
+def salt(charges=(1, -1)):
+    return [Ion(n, z, 2e-9, 100.0) for n, z in zip(("Na", "Cl"), charges, strict=True)]
+
+
+def cell(left, vertices=FINE, right=None, ions=None, **options):
+    borders = {"left": left, "right": right or Reservoir()}
+    return Cell(interval(vertices), ions or salt(), borders, **options)
+
+
+def activity(temperature=298.15):
+    c = np.array([1.0, 10.0, 1000.0]) * 6.022e23
+    values = {
+        "concentration": c,
+        "ln_gamma": [[-0.03, -0.1, -0.3]],
+        "dln_gamma_dln_c": [[-0.015, -0.05, -0.05]],
+    }
+    attrs = {"temperature": temperature, "salt": "NaCl", "n_units": 10}
+    return dataset("activity/1", values, attrs)
+
+
+def test_an_outlet_of_a_solvent_at_rest():
+    with pytest.raises(InputError, match="solvent at rest"):
+        cell(Outlet())
+
+
+def test_a_parameter_with_the_name_of_an_ion():
+    reaction = ("k * Na", {"Na": 0})
+    with pytest.raises(InputError, match="both for Na"):
+        cell(Wall(), reactions=[reaction], parameters={"k": 1.0, "Na": 2.0})
+
+
+def test_activities_of_another_temperature_or_of_no_salt():
+    assert cell(Wall(), activity=activity()).steady().audit().worst < 1e-10
+    with pytest.raises(InputError, match="another temperature"):
+        cell(Wall(), activity=activity(900.0))
+    with pytest.raises(InputError, match="opposite charge"):
+        cell(Wall(), ions=[*salt(), Ion("K", 1, 2e-9, 1.0)], activity=activity())
+    with pytest.raises(InputError, match=r"Na \(\+1\), Cl \(\+2\)"):
+        cell(Wall(), right=Wall(), ions=salt((1, 2)), activity=activity())
+
+
+def test_electroneutral_cells_have_no_double_layer():
+    with pytest.raises(InputError, match="blocking electrode"):
+        cell(Electrode(0.5), electroneutral=True)
+    plating = Redox({}, {"Na": 1}, exchange_current="1 A/m**2")
+    behind = Electrode(stern="20 uF/cm**2", reactions=(plating,))
+    with pytest.warns(UserWarning, match="Stern layer at 'left' is left out"):
+        cell(behind, electroneutral=True)
+    with pytest.raises(InputError, match="is not neutral"):
+        cell(Fixed({"Na": 100.0, "Cl": 90.0}), electroneutral=True)
+    one = cell(Fixed({"Na": 50.0}), electroneutral=True).steady()
+    assert one.concentration["Cl"][0] == pytest.approx(50.0, rel=1e-9)
+
+
+def test_warnings_of_coarse_meshes_are_where_double_layers_are():
+    with pytest.warns(UserWarning, match="cells at 'left'"):
+        cell(Electrode(0.0), COARSE)  # which may be driven later
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        cell(Reservoir("0.1 V"), COARSE)
+        cell(Wall(), COARSE)
+        cell(Electrode(0.0), FINE)
+
+
+def test_every_replicate_reaches_bulk():
+    table = film.sampled()
+    table["mu_ex"].values[3, 1, -1] = 0.2 * film.KT
+    with pytest.raises(InputError, match="mu_ex of Cl does not reach bulk"):
+        film.make_cell(table)
+
+
+def test_the_permittivity_is_that_of_the_profiles():
+    table = film.sampled()
+    table["relative_permittivity"].values[:] = 10.0
+    assert film.make_cell(table).debye_length == pytest.approx(
+        film.make_cell().debye_length * np.sqrt(10.0 / 78.49), rel=1e-12
+    )
