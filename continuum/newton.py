@@ -190,7 +190,7 @@ class Newton:
                     step, change = self._bordered(step, right, held, floating)
             except NotConverged as exc:
                 raise NotConverged(f"{exc} in iteration {iteration}") from exc
-            self.u.x.array[:] -= step
+            self.u.x.array[:] -= _shortened(step) if self.damped else step
             size = max(self.largest(step), abs(change))
             # With a kept Jacobian increments go on shrinking as they did.
             rate = size / last if keep and size < last else 1.0

@@ -88,6 +88,14 @@ def test_few_iterations_at_forty_kt(watched, degree):
     assert model.newton.rescues == 0
 
 
+def test_a_leap_far_above_the_limiting_current_is_not_halved():
+    """Increments of a million kT would overflow if they were not shortened."""
+    model = model_of("direct")
+    found = solve_steady(model, medium_of(model, poisson=2 * DEBYE**2), film(40.0))
+    assert found.report.rejected == 0
+    assert found.report.iterations <= 16
+
+
 def test_few_iterations_in_time(watched):
     """From the first instant, when only phi moves, to the end, when nothing does."""
     model = model_of("fieldsplit")
