@@ -42,7 +42,6 @@ class CoefficientFields:
     def __init__(
         self, domain: Domain, space, degree: int, *, anisotropic: bool, advection: bool
     ):
-        self._dim = domain.dim
         self.load, self.ln_mobility = NodalField(space), NodalField(space)
         self.frozen_load = fx.function(space)
         self.wall = NodalField(space) if anisotropic else None
@@ -52,6 +51,16 @@ class CoefficientFields:
                 self._moving = NodalField(
                     fx.lagrange(domain.mesh, degree, max(2, domain.dim))
                 )
+        n = self.load.values.shape[0] - 1
+        self._places: dict[str, tuple[NodalField | None, slice]] = {
+            "mu_ex": (self.load, slice(0, n)),
+            "fixed_charge": (self.load, slice(n, n + 1)),
+            "ln_diffusivity": (self.ln_mobility, slice(0, n)),
+            "ln_permittivity": (self.ln_mobility, slice(n, n + 1)),
+            "ln_diffusivity_par": (self.wall, slice(0, n)),
+            "distance": (self.wall, slice(n, n + 1)),
+            "velocity": (self._moving, slice(0, domain.dim)),
+        }
 
     @property
     def velocity(self):
@@ -72,21 +81,12 @@ class CoefficientFields:
         InputError
             When there is none of that name, or it does not fit the nodes.
         """
-        nodes, n = len(self.load.points), self.load.values.shape[0] - 1
-        places: dict[str, tuple[NodalField | None, slice]] = {
-            "mu_ex": (self.load, slice(0, n)),
-            "fixed_charge": (self.load, slice(n, n + 1)),
-            "ln_diffusivity": (self.ln_mobility, slice(0, n)),
-            "ln_permittivity": (self.ln_mobility, slice(n, n + 1)),
-            "ln_diffusivity_par": (self.wall, slice(0, n)),
-            "distance": (self.wall, slice(n, n + 1)),
-            "velocity": (self._moving, slice(0, self._dim)),
-        }
-        target, rows = places.get(name, (None, slice(0)))
+        nodes = len(self.load.points)
+        target, rows = self._places.get(name, (None, slice(0)))
         if target is None:
             raise InputError(
                 "a number that the model does not have",
-                wanted=", ".join(places),
+                wanted=", ".join(self._places),
                 got=name,
                 mend="make the model for a medium and conditions of this kind",
             )
@@ -98,8 +98,6 @@ class CoefficientFields:
                 wanted=f"shape {wanted[0]}",
                 got=f"{value.shape}",
             )
-        values = target.values
-        values[rows] = value
-        target.values = values
+        target.put(rows, value)
         if target is self.load:
             self.frozen_load.x.array[:] = target.function.x.array

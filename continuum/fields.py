@@ -36,18 +36,20 @@ class NodalField:
             np.argsort(positions[:, 0]) if one_dimensional else np.arange(len(positions))
         )
         self.points = positions[self.order]
+        self._blocks = self.function.x.array.reshape(len(self.points), -1)  # a view
 
     @property
     def values(self) -> np.ndarray:
         """Copy of the values, shape (n_components, n_nodes)."""
-        return self._blocks()[self.order].T.copy()
+        return self._blocks[self.order].T.copy()
 
     @values.setter
     def values(self, values: np.ndarray) -> None:
-        self._blocks()[self.order] = values.T
+        self._blocks[self.order] = values.T
 
-    def _blocks(self) -> np.ndarray:
-        return self.function.x.array.reshape(len(self.points), -1)
+    def put(self, components: slice, values: np.ndarray) -> None:
+        """Overwrite some components, (n, n_nodes), or a single one, (n_nodes,) or ()."""
+        self._blocks[self.order, components] = np.atleast_2d(values).T
 
 
 class Gather:

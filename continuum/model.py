@@ -151,9 +151,15 @@ class NernstPlanckPoisson:
         residual = fx.merged(residual)
         jacobian = ufl.derivative(residual, self._state.function)
         with fx.quiet():
-            forms = fx.form(residual), fx.form(jacobian)
+            return self.newton_of(fx.form(residual), fx.form(jacobian), rate)
+
+    def newton_of(
+        self, residual, jacobian, rate: Callable[[], float] = lambda: 0.0
+    ) -> Newton:
+        """Newton's method for compiled forms, such as those of another one."""
         return Newton(
-            *forms,
+            residual,
+            jacobian,
             self._state.function,
             linear=self.linear,
             before_assembly=self.freeze,

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from ..core.errors import InputError, MesobridgeError, StageError
 from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
+from .nearby import Nearby
 from .states import Solution
 from .steady import Progress, solve_steady
 
@@ -109,7 +110,7 @@ def monte_carlo(
     shown(1, len(media), "replicates")
     tasks = list(enumerate(media))[1:]
     if workers == 1:
-        found = _Worker(here, first, quantity).all(tasks)
+        found = _Worker(Nearby(here, first), quantity).all(tasks)
     else:
         found = _spread(model, first, quantity, tasks, workers)
     values = np.full((len(media), *estimate.shape), np.nan)
@@ -129,19 +130,16 @@ def monte_carlo(
 class _Worker:
     """What solves one replicate after the other."""
 
-    model: NernstPlanckPoisson
-    first: Solution
+    nearby: Nearby
     quantity: Evaluate
 
     def all(self, tasks: Sequence[tuple[int, Medium]]) -> Iterator[tuple]:
         """Number, value and reason of failure of each."""
         for j, medium in tasks:
             try:
-                conditions = self.first.conditions
-                found = solve_steady(
-                    self.model, medium, conditions, start=self.first, near=True
-                )
-                yield j, np.asarray(self.quantity(self.model, found), dtype=float), ""
+                found = self.nearby.solve(medium)
+                value = self.quantity(self.nearby.model, found)
+                yield j, np.asarray(value, dtype=float), ""
             except MesobridgeError as exc:
                 yield j, None, str(exc)
 
@@ -151,7 +149,7 @@ _worker: _Worker | None = None
 
 def _begin(factory: Factory, first: Solution, quantity: Evaluate) -> None:
     global _worker
-    _worker = _Worker(factory(), first, quantity)
+    _worker = _Worker(Nearby(factory(), first), quantity)
 
 
 def _work(tasks: Sequence[tuple[int, Medium]]) -> list[tuple]:

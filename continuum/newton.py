@@ -177,27 +177,39 @@ class Newton:
             petsc_vector(self.u).ghostUpdate(*FORWARD)
         if floating is not None:
             floating.put(floating.value, held)
-        last = 0.0
+        # In units of kT increments shrink to their squares about, if they are exact.
+        last = 1.0 if self.direct else 0.0
         for iteration in range(1, self.max_iterations + 1):
-            self.iterations += 1
-            change = 0.0
             try:
-                right = self._right_side(held)
-                if fresh:
-                    self.assemble(held)
-                step = self.linear(right, accuracy=ROUGH)
-                if floating is not None:
-                    step, change = self._bordered(step, right, held, floating)
+                size = self.step(held, floating, fresh=fresh)
             except NotConverged as exc:
                 raise NotConverged(f"{exc} in iteration {iteration}") from exc
-            self.u.x.array[:] -= _shortened(step) if self.damped else step
-            size = max(self.largest(step), abs(change))
             # With a kept Jacobian increments go on shrinking as they did.
             rate = size / last if keep and size < last else 1.0
             if size < self.tolerance or size * rate < self.tolerance * (1 - rate):
                 return iteration
             fresh, last = size > keep * last, size
         raise NotConverged(f"no convergence in {self.max_iterations} iterations")
+
+    def step(
+        self, held: Held, floating: Floating | None = None, *, fresh: bool = True
+    ) -> float:
+        """One iteration of `solve`; its largest increment.
+
+        Raises
+        ------
+        NotConverged
+            When a value is not finite or the linear solve fails.
+        """
+        self.iterations += 1
+        change, right = 0.0, self._right_side(held)
+        if fresh:
+            self.assemble(held)
+        step = self.linear(right, accuracy=ROUGH)
+        if floating is not None:
+            step, change = self._bordered(step, right, held, floating)
+        self.u.x.array[:] -= _shortened(step) if self.damped else step
+        return max(self.largest(step), abs(change))
 
     def _right_side(self, held: Held) -> np.ndarray:
         right = self.reactions()
