@@ -163,7 +163,9 @@ class NernstPlanckPoisson:
             self._state.function,
             linear=self.linear,
             before_assembly=self.freeze,
-            ions=Ions(self.charge_numbers, self._follow, rate, self.domain.extent),
+            ions=Ions(
+                self.charge_numbers, self._follow, self._psi, rate, self.domain.extent
+            ),
             ties=self.ties,
         )
 
@@ -171,6 +173,11 @@ class NernstPlanckPoisson:
         """How phi follows psi_i in a neutral medium (`blocks`)."""
         self.freeze()
         return self.once("follow", lambda: neutral_rule(self))()
+
+    def _psi(self) -> np.ndarray:
+        """Psi of the species as unknowns, shape (n_nodes, n_species)."""
+        unknowns = self._state.function.x.array
+        return unknowns.reshape(-1, self.n_species + 1)[:, :-1]
 
     def freeze(self) -> None:
         """Show closures the state as it is, where they solve their equation."""

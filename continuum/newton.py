@@ -293,7 +293,8 @@ class Newton:
     def _guide(self) -> Guide:
         nodes = self._map.size_local
         if self._ions is None:
-            return Guide(np.zeros((nodes, self._block - 1)))
+            shape = nodes, self._block - 1
+            return Guide(np.zeros(shape), np.ones(shape))
         mine = self._held.rows < self.n_owned
         rows, alone = self._held.rows[mine], self._held.factors[mine] == 0
         slaves = () if self._ties is None else self._ties.slaves

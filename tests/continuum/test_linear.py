@@ -88,12 +88,15 @@ def test_few_iterations_at_forty_kt(watched, degree):
     assert model.newton.rescues == 0
 
 
-def test_a_leap_far_above_the_limiting_current_is_not_halved():
+@pytest.mark.parametrize("method", ["direct", "fieldsplit"])
+def test_a_leap_far_above_the_limiting_current_is_not_halved(watched, method):
     """Increments of a million kT would overflow if they were not shortened."""
-    model = model_of("direct")
+    model = model_of(method)
     found = solve_steady(model, medium_of(model, poisson=2 * DEBYE**2), film(40.0))
     assert found.report.rejected == 0
     assert found.report.iterations <= 16
+    assert max(watched) <= 18
+    assert np.mean(watched) <= 11
 
 
 def test_few_iterations_in_time(watched):
