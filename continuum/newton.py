@@ -13,7 +13,7 @@ from ._dolfinx import (
     PETSc,
     assemble_matrix,
     assemble_vector,
-    create_matrix,
+    create_blocks,
     petsc_vector,
     release,
 )
@@ -116,10 +116,10 @@ class Newton:
         self.n_owned = self._map.size_local * self._block
         self.comm = space.mesh.comm
         release(self.comm)  # matrices of solvers before this one
-        self._ties, self._loose = ties, create_matrix(jacobian)
-        self._matrix = self._loose
+        self._ties, self._blocks = ties, create_blocks(jacobian)
+        assemble_matrix(self._blocks, jacobian)  # the pattern of what comes from it
+        self._matrix = self._loose = self._blocks.convert("aij", PETSc.Mat())
         if ties is not None:
-            assemble_matrix(self._loose, jacobian)  # the pattern of the product
             self._matrix = self._loose.PtAP(ties.matrix)
         self._matrix.setOption(PETSc.Mat.Option.KEEP_NONZERO_PATTERN, True)
         self._right = petsc_vector(u).duplicate()
@@ -270,7 +270,8 @@ class Newton:
             self._solver.note_move(self.largest(self.u.x.array - self._seen))
             self._seen = self.u.x.array.copy()
         self.before_assembly()
-        assemble_matrix(self._loose, self.jacobian)
+        assemble_matrix(self._blocks, self.jacobian)
+        self._blocks.convert("aij", self._loose)
         if self._ties is not None:
             self._loose.PtAP(self._ties.matrix, self._matrix)
             self._matrix.zeroRows(self._global(self._ties.slaves), diag=1.0)
