@@ -333,8 +333,9 @@ class NernstPlanckPoisson:
             When there is no such place.
         """
         size = self.n_species + 1
+        component %= size
         nodes = self.once(place, lambda: self.domain.nodes(self.space, place))
-        return nodes * size + component % size
+        return self.once((component, place), lambda: nodes * size + component)
 
     @property
     def anchor(self) -> np.ndarray:
@@ -353,7 +354,7 @@ class NernstPlanckPoisson:
     def totals(self, owned: np.ndarray) -> np.ndarray:
         """Sum of each component over the nodes of all processes, (n_species + 1,)."""
         blocks = owned.reshape(-1, self.n_species + 1)
-        return np.array(self.domain.comm.allreduce(blocks.sum(axis=0)))
+        return fx.over_all(self.domain.comm, blocks.sum(axis=0))
 
     @property
     def x(self) -> np.ndarray:

@@ -14,6 +14,7 @@ from ._dolfinx import (
     assemble_matrix,
     assemble_vector,
     create_blocks,
+    over_all,
     petsc_vector,
     release,
 )
@@ -279,7 +280,7 @@ class Newton:
         rows = self._global(held.rows[mine])
         self._matrix.zeroRows(rows, diag=1.0)
         coupled = np.flatnonzero(held.factors[mine])
-        if self.comm.allreduce(len(coupled)):
+        if over_all(self.comm, len(coupled)):
             partners = self._global(held.partners[mine])
             for j in coupled:
                 self._matrix.setValue(rows[j], partners[j], held.factors[mine][j])
@@ -352,12 +353,14 @@ class Newton:
     def largest(self, values: np.ndarray) -> float:
         """Largest absolute value over all processes."""
         local = float(np.abs(values).max(initial=0.0))
-        return self.comm.allreduce(local, op=MPI.MAX)
+        return over_all(self.comm, local, MPI.MAX)
 
     def _all_finite(self, values: np.ndarray) -> bool:
-        return self.comm.allreduce(bool(np.isfinite(values).all()), op=MPI.LAND)
+        return over_all(self.comm, bool(np.isfinite(values).all()), MPI.LAND)
 
     def _global(self, rows: np.ndarray) -> np.ndarray:
+        if self.comm.size == 1:
+            return rows.astype(PETSc.IntType)
         nodes = np.asarray(rows // self._block, dtype=np.int32)
         first = np.asarray(self._map.local_to_global(nodes)) * self._block
         return (first + rows % self._block).astype(PETSc.IntType)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ._dolfinx import over_all
 from .closures import NUMPY
 from .medium import Conditions, Medium, Place
 from .model import NernstPlanckPoisson
@@ -37,10 +38,11 @@ def totals(
         Place -> surface charge, of borders that have one.
     """
     reaction = newton.reactions()
-    inflow: dict[tuple[int, Place], float] = {}
-    for i, place in (*conditions.psi, *conditions.concentration):
-        inflow[i, place] = _sum_at(model, reaction, i, place)
-    charge = {place: _sum_at(model, reaction, -1, place) for place in conditions.phi}
+    species = [*conditions.psi, *conditions.concentration]
+    held = [*species, *((-1, place) for place in conditions.phi)]
+    sums = _sums_at(model, reaction, held)
+    inflow = dict(zip(species, sums, strict=False))
+    charge = dict(zip(conditions.phi, sums[len(species) :], strict=True))
     ways = () if model.ties is None else model.ties.ways
     for pair, way in zip(model.periodic, ways, strict=True):
         fluxes = mean_fluxes(model, reaction, way)
@@ -55,12 +57,20 @@ def totals(
     return inflow, charge
 
 
-def _sum_at(model: NernstPlanckPoisson, reaction: np.ndarray, i: int, place) -> float:
-    rows = model.unknowns(i, place)
-    if model.ties is not None:
-        rows = model.ties.united(rows)
-    mine = rows[rows < len(reaction)]
-    return model.domain.comm.allreduce(float(reaction[mine].sum()))
+def _sums_at(
+    model: NernstPlanckPoisson, reaction: np.ndarray, held: list[tuple[int, Place]]
+) -> list[float]:
+    """Sums of the residual over where components are held."""
+
+    def owned(i: int, place: Place) -> np.ndarray:
+        rows = model.unknowns(i, place)
+        if model.ties is not None:
+            rows = model.ties.united(rows)
+        return rows[rows < len(reaction)]
+
+    rows = [model.once(("owned", *one), lambda one=one: owned(*one)) for one in held]
+    sums = np.array([reaction[mine].sum() for mine in rows])
+    return over_all(model.domain.comm, sums).tolist()
 
 
 def _let_in(

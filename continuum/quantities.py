@@ -92,7 +92,7 @@ class AtPlace:
         InputError
             When nothing is held at the place and no term acts there.
         """
-        self.held(model, solution.conditions)
+        self._found(model, solution.conditions)
         flows = [
             solution.inflow.get((i, self.place), 0.0) for i in range(model.n_species)
         ]
@@ -135,16 +135,7 @@ class AtPlace:
         InputError
             When there is neither such an equation nor a term.
         """
-        given = [*conditions.psi, *conditions.concentration]
-        given += [(model.n_species, place) for place in conditions.phi]
-        found = {i for i, place in given if place == self.place}
-        across = self._across(model)
-        if not found and across is None and not self.terms(model):
-            raise InputError(
-                "a place where nothing enters",
-                wanted="a place where conditions hold something, or with a term",
-                got=repr(self.place),
-            )
+        found, across = self._found(model, conditions), self._across(model)
         weights, out = self.weights(model), np.zeros(model.nodes.function.x.array.shape)
         if across is not None:
             # What passes all cross sections on average, as `periodic.mean_fluxes`.
@@ -154,6 +145,20 @@ class AtPlace:
             rows = model.unknowns(i, self.place)
             out[rows if model.ties is None else model.ties.united(rows)] = weights[i]
         return out
+
+    def _found(self, model: NernstPlanckPoisson, conditions: Conditions) -> set[int]:
+        """Components that are held at the place."""
+        given = [*conditions.psi, *conditions.concentration]
+        given += [(model.n_species, place) for place in conditions.phi]
+        found = {i for i, place in given if place == self.place}
+        tied = any(pair.slave == self.place for pair in model.periodic)
+        if not found and not tied and not self.terms(model):
+            raise InputError(
+                "a place where nothing enters",
+                wanted="a place where conditions hold something, or with a term",
+                got=repr(self.place),
+            )
+        return found
 
     def _across(self, model: NernstPlanckPoisson) -> np.ndarray | None:
         """Nodes' part of the way to the place, where it is a periodic border's slave."""

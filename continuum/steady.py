@@ -23,8 +23,6 @@ Progress = Callable[[float, float, str], None]
 SMALLEST_STEP = 1e-4
 #: Part of the load by which the tangent is taken.
 NUDGE = 1e-7
-#: Increments that shrink tenfold are fast enough for the Jacobian that they came from.
-KEEP = 0.1
 
 
 def solve_steady(
@@ -34,7 +32,6 @@ def solve_steady(
     *,
     start: Solution | None = None,
     first_step: float = 1.0,
-    near: bool = False,
     progress: Progress | None = None,
 ) -> Solution:
     """Steady state of a medium under conditions.
@@ -52,9 +49,6 @@ def solve_steady(
         A solution of the same model; ``None`` starts at rest: no load, psi = phi = 0.
     first_step
         First step as a part of the whole path.
-    near
-        Whether `start` is likely so near that Newton's method converges from there;
-        fluxes are then as exact as its tolerance, not to rounding.
     progress
         Called with (part of the load, 1, "load").
 
@@ -80,7 +74,7 @@ def solve_steady(
     while done < 1.0:
         part = min(1.0, done + step)
         try:
-            iterations = path.advance(done, part, near and not taken)
+            iterations = path.advance(done, part)
         except NotConverged as exc:
             taken.append((part, 0, str(exc)))
             step /= 2
@@ -91,8 +85,7 @@ def solve_steady(
             done, step = part, step * 2
             if progress is not None:
                 progress(done, 1.0, "load")
-    if not near:
-        path.polish()
+    path.polish()
     found = solution_of(model, medium, conditions, _report(taken))
     potential = None if path.floating is None else path.floating.value
     return replace(found, potential=potential)
@@ -151,10 +144,8 @@ class _Path:
             self.floating.put(self.floating.value, held)
         return held
 
-    def advance(self, done: float, part: float, near: bool = False) -> int:
+    def advance(self, done: float, part: float) -> int:
         """Newton iterations from the state at `done` to that at `part`.
-
-        When they are near, the tangent and most Jacobians cost more than they save.
 
         Raises
         ------
@@ -166,12 +157,11 @@ class _Path:
         potential = 0.0 if self.floating is None else self.floating.value
         try:
             # Along the tangent first: exp(mu_ex) far off the state would overflow.
-            if not near:
-                values += (part - done) * self._tangent(done)
+            values += (part - done) * self._tangent(done)
             held = self.put(part)
             fixed = held.factors == 0
             values[held.rows[fixed]] = held.values[fixed]
-            return newton.solve(held, self.floating, keep=KEEP * near)
+            return newton.solve(held, self.floating)
         except NotConverged:
             values[:] = before
             if self.floating is not None:
