@@ -12,7 +12,7 @@ from .response import restore
 from .states import Report, Solution, held_unknowns, load_of, solution_of
 from .steady import solve_steady
 
-#: Steps with the Jacobian of the known state: each saves a tenth of the way and costs a
+#: Steps with the Jacobian of the known state: each leaves a tenth of the way and costs a
 #: fifth of a step with a Jacobian of its own.
 CHORDS = 2
 #: Increments that shrink tenfold are fast enough for the Jacobian that they came from.

@@ -17,6 +17,7 @@ from film import (  # noqa: E402
 
 from mesobridge.continuum.adjoint import gradient, linear_change  # noqa: E402
 from mesobridge.continuum.montecarlo import monte_carlo  # noqa: E402
+from mesobridge.continuum.nearby import Nearby  # noqa: E402
 from mesobridge.continuum.quantities import Inflow  # noqa: E402
 from mesobridge.continuum.steady import solve_steady  # noqa: E402
 from mesobridge.core.errors import InputError, StageError  # noqa: E402
@@ -55,6 +56,40 @@ def test_linear_propagation_agrees_with_monte_carlo(model):
     exact = monte_carlo(model, small, CONDITIONS, UPTAKE).values
     changes = [linear_change(model, slope, small[0], one) for one in small[1:]]
     assert changes == pytest.approx(exact[1:] - exact[0], rel=0.02)
+
+
+def test_order_does_not_matter(model):
+    media = film_replicates(model, 12)
+    there = monte_carlo(model, media, CONDITIONS, uptake_and_charge).values
+    turned = [media[0], *media[:0:-1]]
+    back = monte_carlo(model, turned, CONDITIONS, uptake_and_charge).values
+    assert back[1:][::-1] == pytest.approx(there[1:], rel=1e-12)
+
+
+def test_near_replicates_take_one_jacobian(model, monkeypatch):
+    media, count = film_replicates(model, 20), []
+    nearby = Nearby(model, solve_steady(model, media[0], CONDITIONS))
+    assemble = model.newton.assemble
+    monkeypatch.setattr(
+        model.newton, "assemble", lambda held: count.append(1) or assemble(held)
+    )
+    found = [nearby.solve(one) for one in media]
+    assert len(count) == len(media)
+    exact = [solve_steady(model, one, CONDITIONS) for one in media]
+    for one, other in zip(found, exact, strict=True):
+        assert one.state == pytest.approx(other.state, abs=2e-9)
+        assert one.inflow == pytest.approx(other.inflow, rel=1e-8)
+
+
+def test_far_replicates_are_reached_by_continuation(model):
+    """Noise of 4 kT: Newton's method fails from the point estimate."""
+    media = film_replicates(model, 5, work=4.0, spread=1.0)
+    nearby = Nearby(model, solve_steady(model, media[0], CONDITIONS))
+    found = [nearby.solve(one) for one in media]
+    assert any(one.report.steps > 1 for one in found)
+    exact = [solve_steady(model, one, CONDITIONS) for one in media]
+    for one, other in zip(found, exact, strict=True):
+        assert UPTAKE(model, one) == pytest.approx(UPTAKE(model, other), rel=1e-8)
 
 
 def test_processes_give_the_same(model):
