@@ -76,7 +76,9 @@ class Nearby:
         chords = 0 if self._chord is None else CHORDS
         for _ in range(chords):
             self._chord.step(held, self._floating, fresh=False)
-        return chords + model.newton.solve(held, self._floating, keep=KEEP)
+        # Increments of a potential that is found do not shrink evenly.
+        keep = KEEP if self._floating is None else 0.0
+        return chords + model.newton.solve(held, self._floating, keep=keep)
 
     def _held_of(self, medium: Medium) -> Held:
         conditions = self.known.conditions

@@ -18,7 +18,7 @@ from film import (  # noqa: E402
 from mesobridge.continuum.adjoint import gradient, linear_change  # noqa: E402
 from mesobridge.continuum.montecarlo import monte_carlo  # noqa: E402
 from mesobridge.continuum.nearby import Nearby  # noqa: E402
-from mesobridge.continuum.quantities import Inflow  # noqa: E402
+from mesobridge.continuum.quantities import Inflow, Potential  # noqa: E402
 from mesobridge.continuum.steady import solve_steady  # noqa: E402
 from mesobridge.core.errors import InputError, StageError  # noqa: E402
 
@@ -79,6 +79,15 @@ def test_near_replicates_take_one_jacobian(model, monkeypatch):
     for one, other in zip(found, exact, strict=True):
         assert one.state == pytest.approx(other.state, abs=2e-9)
         assert one.inflow == pytest.approx(other.inflow, rel=1e-8)
+
+
+def test_replicates_at_a_given_current(model):
+    media = film_replicates(model, 8)
+    current = 0.8 * UPTAKE(model, solve_steady(model, media[0], CONDITIONS))
+    given = replace(CONDITIONS, current={"left": current})
+    found = monte_carlo(model, media, given, Potential()).values
+    exact = [solve_steady(model, one, given).potential for one in media]
+    assert found == pytest.approx(exact, rel=1e-9)
 
 
 def test_far_replicates_are_reached_by_continuation(model):
