@@ -7,8 +7,13 @@ that never changed; here is what did.
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import importlib
+import inspect
 import logging
+import pathlib
+import platform
 import warnings
 from collections.abc import Iterator, Mapping
 
@@ -281,7 +286,25 @@ def merged(form):
 
 def form(expression):
     """Compile a UFL form."""
-    return dolfinx.fem.form(expression)
+    return dolfinx.fem.form(expression, **_jit())
+
+
+@functools.cache
+def _jit() -> dict:
+    """Options that compile for this machine, where its processor can be told.
+
+    The cache of compiled forms tells them apart by options: machines with other
+    processors may share it, because the name of the processor's abilities is one.
+    """
+    cpu = pathlib.Path("/proc/cpuinfo")
+    if platform.machine() != "x86_64" or not cpu.exists():
+        return {}
+    able = next(line for line in cpu.read_text().splitlines() if line[:5] == "flags")
+    name = hashlib.sha256(able.encode()).hexdigest()[:16]
+    flags = ["-O3", "-march=native", "-g0", f"-DCPU_{name}"]
+    known = inspect.signature(dolfinx.fem.form).parameters
+    options = "jit_options" if "jit_options" in known else "jit_params"  # before 0.6
+    return {options: {"cffi_extra_compile_args": flags}}
 
 
 def petsc_vector(u):
