@@ -74,6 +74,7 @@ class Bdf2:
         self.newton = model.compile(residual, lambda: float(w0.value))
         # The error after such a step is its square, or a small part of it when linear
         # systems are solved by iterations: amounts are kept to 1e-12.
+        self.newton.damped = True
         self.newton.tolerance = 1e-7 if self.newton.direct else 1e-9
         with fx.quiet():
             self._storage = fx.form(model.storage)
@@ -81,6 +82,10 @@ class Bdf2:
         self._vector = fx.petsc_vector(model.newton.u).duplicate()
         self._load = self.newton.load = self._vector.duplicate()
         self.past: list[Past] = []
+        self._usual = np.array(medium.c_ref, dtype=float)
+        for border in model.borders:
+            reacting = border.reacting()
+            self._usual[reacting] = self._usual[reacting].max(initial=0.0)
 
     def _history_form(self):
         model = self.model
@@ -91,7 +96,7 @@ class Bdf2:
             ufl.max_value(a * one[i] + b * two[i], LEAST * one[i]) * v[i]
             for i in range(model.n_species)
         )
-        return model.integral(total)
+        return model.stored(total)
 
     def remember(self, time: float, charge: Mapping) -> None:
         """Accept the model's present state; the next step starts from it."""
@@ -180,7 +185,9 @@ class Bdf2:
     def error(self, step: float) -> float:
         """Estimated error of the step that was just made.
 
-        Root mean square over nodes of ``dc / (c_ref + c)``, of the worst species.
+        Root mean square over nodes of ``dc / (c + c_ref)``, of the worst species, with the
+        highest c_ref of those it reacts with at an electrode: a product that was a trace
+        grows as high.
         """
         c = concentrations(self.model, self.medium, self.model.state)
         known = min(len(self.past), self.order + 1)
@@ -191,7 +198,7 @@ class Bdf2:
             w * past.concentration for w, past in zip(weights, recent, strict=True)
         )
         part = _local_part(step, times, self.order)
-        scale = np.asarray(self.medium.c_ref)[:, None] + c
+        scale = c + self._usual[:, None]
         # Nodes shared with other processes count once.
         mine = self.model.order < self.newton.n_owned // (self.model.n_species + 1)
         squares = ((part * (c - predicted) / scale)[:, mine] ** 2).sum(axis=1)

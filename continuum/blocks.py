@@ -42,6 +42,14 @@ AMG = {
     "pc_hypre_boomeramg_relax_type_up": "backward-SOR/Jacobi",
     "pc_hypre_boomeramg_relax_type_coarse": "Gaussian-elimination",
 }
+#: PETSc's own, for builds without hypre: some more iterations.
+GAMG = {
+    "ksp_type": "preonly",
+    "pc_type": "gamg",
+    "mg_levels_ksp_type": "richardson",
+    "mg_levels_ksp_max_it": 2,
+    "mg_levels_pc_type": "sor",
+}
 #: A preconditioner is made again when solves take this many times the iterations, or when
 #: an unknown has moved this far (kT) since: concentrations follow its exponential.
 SLOWER, FARTHEST = 1.5, 0.7
@@ -49,6 +57,11 @@ SLOWER, FARTHEST = 1.5, 0.7
 FASTEST = 10.0
 #: Psi (kT) beyond which its exponential is kept from overflow.
 LARGEST = 300.0
+
+
+def multigrid() -> dict:
+    """Options of PETSc for one unknown."""
+    return AMG if PETSc.Sys.hasExternalPackage("hypre") else GAMG
 
 
 @dataclass(frozen=True)
@@ -220,7 +233,7 @@ class _Sweep:
         }
         self._solvers = {}
         for i in order:
-            put_options(f"{prefix}fieldsplit_f{i}_", AMG)
+            put_options(f"{prefix}fieldsplit_f{i}_", multigrid())
             self._solvers[i] = _solver(f"{prefix}fieldsplit_f{i}_", self._blocks[i, i][2])
             self._solvers[i].setFromOptions()
         self._found = {i: self._blocks[i, i][2].createVecs() for i in order}
@@ -268,7 +281,7 @@ class _Current:
         self._rest = matrix.createVecLeft()
         self._source, self._found = self._matrix.createVecs()
         self._solver = _solver(prefix + "shift_", self._matrix)
-        put_options(prefix + "shift_", AMG)
+        put_options(prefix + "shift_", multigrid())
         self._solver.setFromOptions()
 
     def build(self, shift: np.ndarray, weights: np.ndarray) -> None:

@@ -49,6 +49,10 @@ class Border:
         """Whether the amount of a species is determined by this term."""
         return False
 
+    def reacting(self) -> list[int]:
+        """Species that this term turns into each other."""
+        return []
+
     def inflow(self, fn, k, medium) -> dict:
         """What enters, per area.
 
@@ -196,6 +200,10 @@ class ChargeTransfer(Border):
                 got=f"rate {self.rate:g}, alpha {self.alpha:g}, "
                 f"electrons {self.electrons:g}",
             )
+
+    def reacting(self):
+        """Those with a stoichiometric number."""
+        return [i for i, nu in enumerate(self.stoichiometry) if nu]
 
     def reaction(self, fn, k, medium):
         """Rate of the oxidation per area."""

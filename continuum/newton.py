@@ -25,6 +25,10 @@ from .linear import ACCURATE, LinearSolver, Method, NotConverged
 ROUGH = 1e-3
 
 
+#: Increments below this that no longer shrink are those of rounding.
+STALLED = 1e-5
+
+
 @dataclass(frozen=True)
 class Held:
     """Unknowns that obey ``u[row] + factor u[partner] = value`` instead of the residual.
@@ -188,6 +192,8 @@ class Newton:
             # With a kept Jacobian increments go on shrinking as they did.
             rate = size / last if keep and size < last else 1.0
             if size < self.tolerance or size * rate < self.tolerance * (1 - rate):
+                return iteration
+            if STALLED > size > last / 2:  # what is left is rounding
                 return iteration
             fresh, last = size > keep * last, size
         raise NotConverged(f"no convergence in {self.max_iterations} iterations")
