@@ -14,6 +14,7 @@ import numpy as np
 from ..core.errors import InputError
 from . import _dolfinx as fx
 from ._outline import Edge, lengths
+from .collective import on_root
 from .domain import Domain
 from .mesh import Sizes
 
@@ -108,33 +109,29 @@ def domain(draw: Callable, *, symmetry: str = "none", comm=None) -> Domain:
     with contextlib.ExitStack() as stack:
 
         def work():
-            stack.enter_context(session(gmsh))
-            return draw(gmsh)
+            with _explained():
+                stack.enter_context(session(gmsh))
+                return draw(gmsh)
 
-        dim, borders = _on_root(comm, work)
+        dim, borders = on_root(comm, work)
         with fx.quiet():
             mesh, tags = fx.from_gmsh(gmsh.model, comm, dim)
     return Domain(mesh, tags, borders, symmetry)
 
 
-def _on_root(comm, work: Callable):
-    """Result of `work` on rank 0, or its error, on every rank: none is left waiting."""
-    result = error = None
-    if comm.rank == 0:
-        try:
-            result = work()
-        except InputError as exc:
-            error = exc
-        except Exception as exc:  # gmsh raises nothing more specific
-            error = InputError(
-                "gmsh could not make the mesh",
-                wanted="sizes and lengths that fit each other",
-                got=str(exc) or type(exc).__name__,
-            )
-    result, error = comm.bcast((result, error))
-    if error is not None:
-        raise error
-    return result
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Errors of gmsh, which raises nothing specific, as those of its input."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as exc:
+        raise InputError(
+            "gmsh could not make the mesh",
+            wanted="sizes and lengths that fit each other",
+            got=str(exc) or type(exc).__name__,
+        ) from exc
 
 
 def outline(gmsh, edges: Sequence[Edge]) -> dict[str, list[int]]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.errors import InputError
 from .borders import check_species, numbers_of
+from .collective import together
 from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
 from .newton import Held
@@ -170,6 +171,12 @@ def held_unknowns(
     named = (i for i, _ in (*conditions.psi, *conditions.concentration))
     check_species(named, model.n_species)
     for (i, place), c in conditions.concentration.items():
+        if not c > 0:
+            raise InputError(
+                "a concentration that cannot be held",
+                wanted="a positive number",
+                got=f"{c:g} for species {i} at {place!r}",
+            )
         for row in model.unknowns(i, place):
             partner = row - i + size - 1
             value = _psi_without_phi(model, medium, conditions, i, c, row // size, place)
@@ -183,8 +190,9 @@ def held_unknowns(
         rows |= {int(row): (int(row), 0.0, 0.0) for row in model.anchor}
     columns = zip(*rows.values(), strict=True) if rows else ((), (), ())
     partners, factors, values = columns
-    if not np.isfinite(values).all():
-        raise InputError("a condition that is not finite", got=str(conditions)[:200])
+    with together(model.domain.comm):
+        if not np.isfinite(values).all():
+            raise InputError("a condition that is not finite", got=str(conditions)[:200])
     return Held(
         np.array(list(rows), dtype=int),
         np.array(partners, dtype=int),
@@ -207,12 +215,6 @@ def _psi_without_phi(model, medium, conditions, i, c, node, place) -> float:
     for (j, where), value in conditions.concentration.items():
         if where == place:
             density[j] = value
-    if not c > 0:
-        raise InputError(
-            "a concentration that cannot be held",
-            wanted="a positive number",
-            got=f"{c:g} for species {i} at {place!r}",
-        )
     activity = medium.closure.ln_activities(density)[i] - medium.ln_activity[i]
     local = int(np.flatnonzero(model.order == node)[0])
     return float(activity + medium.mu_ex[i, local])
@@ -230,7 +232,8 @@ def solution_of(
     """
     state = model.state
     c = concentrations(model, medium, state)
-    medium.closure.check(c)
+    with together(model.domain.comm):
+        medium.closure.check(c)
     return Solution(
         model.points,
         state[:-1],

@@ -208,6 +208,16 @@ def crowded(model: NernstPlanckPoisson, medium: Medium) -> np.ndarray:
     return np.array([found[process][1][i] for i, process in enumerate(best)])
 
 
+def undetermined(conditions: Conditions, n_species: int) -> list[int]:
+    """Species whose amount steady conditions leave open."""
+    held = {i for i, _ in (*conditions.psi, *conditions.concentration)}
+    return [
+        i
+        for i in range(n_species)
+        if i not in held and not any(b.determines(i) for b in conditions.borders)
+    ]
+
+
 def check_held(model: NernstPlanckPoisson, conditions: Conditions) -> None:
     """Refuse steady conditions that leave the amount of a species open.
 
@@ -215,12 +225,7 @@ def check_held(model: NernstPlanckPoisson, conditions: Conditions) -> None:
     ------
     InputError
     """
-    held = {i for i, _ in (*conditions.psi, *conditions.concentration)}
-    free = [
-        i
-        for i in range(model.n_species)
-        if i not in held and not any(b.determines(i) for b in conditions.borders)
-    ]
+    free = undetermined(conditions, model.n_species)
     if free:
         raise InputError(
             "a species whose amount is not determined",

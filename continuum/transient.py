@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..core.errors import InputError, StageError
 from .bdf import Bdf2
-from .checkpoint import Checkpoint
-from .fields import Gather
+from .checkpoint import Checkpoint, listed, mapped, of_run
 from .floating import floating_of
 from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
@@ -87,6 +86,7 @@ def solve_transient(
     longest_step: float = np.inf,
     at: ArrayLike = (),
     checkpoint: Path | str | None = None,
+    forget: bool = True,
     progress: Progress | None = None,
 ) -> Run:
     """Follow a state in time.
@@ -114,7 +114,11 @@ def solve_transient(
         Times that are met exactly and whose states are kept.
     checkpoint
         File that the run is kept in every half a minute, and taken up from: it ends as
-        if it had not been killed. The file is removed at the end.
+        if it had not been killed. It belongs to this run: the same equations, medium,
+        start, times and drive, of which values at some times are compared.
+    forget
+        Whether the checkpoint is removed at the end; one that stays gives the run again
+        without a step.
     progress
         Called with (part of the work, 1, "time").
 
@@ -125,7 +129,8 @@ def solve_transient(
     Raises
     ------
     InputError
-        When conditions do not fit the model or times are out of order.
+        When conditions do not fit the model, times are out of order, the border of a
+        given current is another one later, or the checkpoint is of another run.
     StageError
         When steps become too short.
     """
@@ -143,8 +148,8 @@ def solve_transient(
     step = min(shortest if first_step is None else first_step, longest_step)
     kept = None
     if checkpoint is not None:
-        numbers = [until, begin, tolerance, longest_step, *stops]
-        kept = Checkpoint(checkpoint, Gather(model.nodes), walk.identity(numbers))
+        times = {"stops": [begin, *stops], "steps": [step, longest_step, tolerance]}
+        kept = of_run(checkpoint, model, medium, start, drive, times)
         step = walk.resume(kept, step)
     while walk.time < until:
         stop = float(stops[np.searchsorted(stops, walk.time, side="right")])
@@ -155,8 +160,10 @@ def solve_transient(
             progress(_share(walk.time - begin, whole, longest_step), 1.0, "time")
         if kept is not None and kept.due():
             walk.keep(kept, step)
-    if kept is not None:
+    if kept is not None and forget:
         kept.remove()
+    elif kept is not None:
+        walk.keep(kept, step)
     return walk.run()
 
 
@@ -164,8 +171,7 @@ def _share(time: float, whole: float, longest_step: float) -> float:
     """Part of the work that is done: steps grow until they are the longest."""
     if longest_step < 0.1 * whole:
         return time / whole
-    first = 1e-6 * whole
-    return float(np.log1p(time / first) / np.log1p(whole / first))
+    return float(np.log1p(1e6 * time / whole) / np.log1p(1e6))
 
 
 class _Walk:
@@ -173,8 +179,8 @@ class _Walk:
 
     def __init__(self, model, medium, drive, start: Solution, begin: float):
         self.model, self.medium, self.drive, self.time = model, medium, drive, begin
-        first = drive(begin)
-        check_terms(model, first)
+        self.given = set(drive(begin).current)
+        first = self._conditions(begin)
         model.put(load_of(model, medium, first))
         model.state = start.state
         self.floating = floating_of(model, first)
@@ -207,7 +213,7 @@ class _Walk:
             if not failure and (error <= 1.0 or now <= 1e-12 * whole):
                 break
             self.rejected += 1
-            wanted = now * (0.25 if failure else np.clip(self._factor(error), 0.1, 0.8))
+            wanted = now * (0.25 if failure else _within(0.1, self._factor(error), 0.8))
             if wanted < 1e-15 * whole:
                 raise _stuck(self.time, failure or "an error that no step makes small")
         factor = self._factor(error)
@@ -216,16 +222,31 @@ class _Walk:
         self.starting &= factor > FIRST_GROWTH
         if self.starting:
             self.bdf.restart()
-        return max(now, min(step, wanted)) * float(np.clip(factor, 0.2, limit))
+        return max(now, min(step, wanted)) * _within(0.2, factor, limit)
 
     def _attempt(self, step: float) -> Conditions:
-        conditions = self.drive(self.time + step)
+        conditions = self._conditions(self.time + step)
         self.model.put(drives_of(self.model, conditions))
         held = held_unknowns(self.model, self.medium, conditions)
         if self.floating is not None:
             self.floating.aim(conditions, step, self.bdf)
         self.bdf.attempt(step, held, self.floating)
         return conditions
+
+    def _conditions(self, time: float) -> Conditions:
+        """Those of a time, whose kind is that of the first."""
+        found = self.drive(time)
+        check_terms(self.model, found)
+        changed = sorted(self.given ^ set(found.current))
+        if changed:
+            borders = ", ".join(map(repr, changed))
+            raise InputError(
+                f"a current that is given for a part of the time: at {borders}",
+                wanted="a current at the same border from begin to end",
+                got=f"none {'at' if changed[0] in self.given else 'before'} {time:.6g}",
+                mend="follow the parts one by one, each from the end of the last",
+            )
+        return found
 
     def _factor(self, error: float) -> float:
         """By what a step may grow."""
@@ -241,19 +262,6 @@ class _Walk:
         if time == stop:
             self._snapshot(conditions, self.rows[-1])
 
-    def identity(self, times: list[float]) -> dict:
-        """What a run that goes on must have in common with its checkpoint."""
-        model, medium = self.model, self.medium
-        return {
-            "times": times,
-            "charge_numbers": model.charge_numbers.tolist(),
-            "degree": model.degree,
-            "closure": model.closure.signature(),
-            "borders": [border.signature() for border in model.borders],
-            "c_ref": np.asarray(medium.c_ref).tolist(),
-            "poisson": medium.poisson,
-        }
-
     def keep(self, kept: Checkpoint, step: float) -> None:
         """Write all that `resume` needs."""
         past, size = self.bdf.past, self.model.n_species + 1
@@ -262,9 +270,9 @@ class _Walk:
             "starting": self.starting,
             "counts": [self.rejected, self.iterations],
             "potential": None if self.floating is None else self.floating.value,
-            "past": [[one.time, _listed(one.charge)] for one in past],
+            "past": [[one.time, listed(one.charge)] for one in past],
             "rows": [
-                [time, _listed(inflow), _listed(charge), _listed(current), potential]
+                [time, listed(inflow), listed(charge), listed(current), potential]
                 for time, inflow, charge, current, potential in self.rows
             ],
             "snapshots": list(self.snapshots),
@@ -283,18 +291,18 @@ class _Walk:
             return step
         numbers, fields = found
         self.rows = [
-            (time, *map(_mapped, maps), potential)
+            (time, *map(mapped, maps), potential)
             for time, *maps, potential in numbers["rows"]
         ]
         totals = {row[0]: row for row in self.rows}
         for time, state in zip(numbers["snapshots"], fields["snapshots"], strict=True):
             if time not in self.snapshots:
                 self.model.state = state
-                self._snapshot(self.drive(time), totals[time])
+                self._snapshot(self._conditions(time), totals[time])
         self.bdf.past = []
         for (time, charge), state in zip(numbers["past"], fields["past"], strict=True):
             self.model.state = state
-            self.bdf.remember(time, _mapped(charge))
+            self.bdf.remember(time, mapped(charge))
         self.time, self.starting = numbers["past"][-1][0], numbers["starting"]
         self.rejected, self.iterations = numbers["counts"]
         if self.floating is not None:
@@ -324,13 +332,8 @@ class _Walk:
         )
 
 
-def _listed(totals: Mapping) -> list:
-    """A mapping whose keys JSON does not know."""
-    return [[key, value] for key, value in totals.items()]
-
-
-def _mapped(listed: list) -> dict:
-    return {tuple(k) if isinstance(k, list) else k: value for k, value in listed}
+def _within(low: float, value: float, high: float) -> float:
+    return min(max(low, value), high)
 
 
 def _series(rows: tuple[dict, ...]) -> dict:

@@ -8,6 +8,7 @@ from ...core.errors import InputError
 from ..borders import Border
 from ..medium import Conditions
 from ..periodic import Periodic
+from ..steady import undetermined
 from .parts import Condition, Ion, Pieces
 
 
@@ -103,14 +104,12 @@ def check_amounts(
     ------
     InputError
     """
-    held = {i for i, _ in (*conditions.psi, *conditions.concentration)}
-    for i, ion in enumerate(ions):
-        if i not in held and not any(b.determines(i) for b in conditions.borders):
-            shown = (f"{name}: {type(one).__name__}" for name, one in borders.items())
-            raise InputError(
-                f"the amount of {ion.name} is not determined",
-                wanted=f"a border that holds {ion.name}",
-                got=", ".join(shown),
-                mend="put a Reservoir or Fixed at a border, give the amounts to "
-                "Cell.settled, or follow the closed cell in time",
-            )
+    for i in undetermined(conditions, len(ions)):
+        shown = (f"{name}: {type(one).__name__}" for name, one in borders.items())
+        raise InputError(
+            f"the amount of {ions[i].name} is not determined",
+            wanted=f"a border that holds {ions[i].name}",
+            got=", ".join(shown),
+            mend="put a Reservoir or Fixed at a border, give the amounts to "
+            "Cell.settled, or follow the closed cell in time",
+        )

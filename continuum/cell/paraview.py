@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from ...core.errors import InputError
 from .. import _dolfinx as fx
+from ..collective import on_root
 
 if TYPE_CHECKING:
     from .results import State
@@ -39,12 +40,15 @@ def save_xdmf(state: State, path: Path | str) -> None:
         fields[name] = fx.function(space)
         fields[name].x.array[:] = np.asarray(nodal)[found]
     folder = _folder(path, domain.comm)
+
+    def put_in_place() -> None:
+        for name in (path.with_suffix(".h5").name, path.name):
+            os.replace(folder / name, path.with_name(name))
+
     try:
         fx.write_xdmf(folder / path.name, domain.mesh, fields, state.time)
         domain.comm.barrier()
-        if domain.comm.rank == 0:
-            for name in (path.with_suffix(".h5").name, path.name):
-                os.replace(folder / name, path.with_name(name))
+        on_root(domain.comm, put_in_place)
     finally:
         domain.comm.barrier()
         if domain.comm.rank == 0:
@@ -53,18 +57,18 @@ def save_xdmf(state: State, path: Path | str) -> None:
 
 def _folder(path: Path, comm) -> Path:
     """A new folder beside the file, the same on all processes."""
-    found, why = "", ""
-    if comm.rank == 0:
+
+    def made() -> str:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            found = tempfile.mkdtemp(
+            return tempfile.mkdtemp(
                 prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
             )
         except OSError as exc:
-            why = str(exc)
-    found, why = comm.bcast((found, why))
-    if why:
-        raise InputError(
-            "a folder that cannot be written to", wanted=str(path.parent), got=why
-        )
-    return Path(found)
+            raise InputError(
+                "a folder that cannot be written to",
+                wanted=str(path.parent),
+                got=str(exc),
+            ) from exc
+
+    return Path(on_root(comm, made))

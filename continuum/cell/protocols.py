@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...core.errors import InputError
+from ..collective import on_root
 from ..medium import Conditions
+from ..steady import undetermined
 from ..transient import solve_transient
 from .cell import Cell
 from .parts import Quantity, si
@@ -31,6 +33,7 @@ def follow(
     longest_step: Quantity = np.inf,
     at: ArrayLike = (),
     checkpoint: Path | str | None = None,
+    forget: bool = True,
     progress: Show = None,
 ) -> Series:
     """Follow a cell in time.
@@ -55,13 +58,16 @@ def follow(
         Times (s) that are met exactly and whose states are kept.
     checkpoint
         File that the run is kept in; a run that was killed goes on from there.
+    forget
+        Whether that file is removed at the end; one that stays gives the series again.
     progress
         As for the cell.
 
     Raises
     ------
     InputError
-        When conditions do not fit the cell.
+        When conditions do not fit the cell, a current is given for a part of the time
+        only, or the checkpoint is of another run.
     StageError
         When steps become too short.
     """
@@ -83,6 +89,7 @@ def follow(
             longest_step=si(longest_step, "s") / unit,
             at=np.asarray(at, dtype=float) / unit,
             checkpoint=checkpoint,
+            forget=forget,
             progress=tell,
         )
     return Series(cell, run, _driven(cell, drive, run.time * unit))
@@ -90,27 +97,29 @@ def follow(
 
 def start_of(cell: Cell) -> State:
     """Steady state of a cell's own conditions, or rest where amounts are open."""
-    try:
-        return cell.steady()
-    except InputError:
+    if undetermined(cell.conditions(), len(cell.ions)):
         return cell.at_rest()
+    return cell.steady()
 
 
 def _driven(cell: Cell, drive, times: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
-    found: dict[str, dict[str, list[float]]] = {}
-    for time in times:
-        for border, changes in (
-            (drive(time) if callable(drive) else drive) or {}
-        ).items():
-            for key, value in changes.items():
-                if key in ("potential", "current"):
-                    unit = {"potential": "V", "current": "A/m**2"}[key]
-                    rows = found.setdefault(border, {}).setdefault(key, [])
-                    rows.append(si(value, unit))
-    return {
-        border: {key: np.array(rows) for key, rows in one.items()}
-        for border, one in found.items()
-    }
+    """What a drive gives at each time, or else the condition; NaN where neither does."""
+    every = [(drive(time) if callable(drive) else drive) or {} for time in times]
+    units = {"potential": "V", "current": "A/m**2"}
+    driven = dict.fromkeys(
+        (border, key)
+        for one in every
+        for border, changes in one.items()
+        for key in changes
+        if key in units
+    )
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for border, key in driven:
+        own = getattr(cell.borders[border], key)
+        values = [one.get(border, {}).get(key, own) for one in every]
+        rows = [np.nan if v is None else si(v, units[key]) for v in values]
+        found.setdefault(border, {})[key] = np.array(rows)
+    return found
 
 
 def voltage_step(
@@ -163,6 +172,7 @@ def cyclic_voltammetry(
     *,
     start: State | None = None,
     points: int = 200,
+    checkpoint: Path | str | None = None,
     **options,
 ) -> Voltammogram:
     """Sweep an electrode linearly from one potential to the next.
@@ -179,6 +189,10 @@ def cyclic_voltammetry(
         State at the first potential; its steady state by default.
     points
         Least number of steps of a sweep.
+    checkpoint
+        Start of the names of the files that sweeps are kept in, ``CHECKPOINT.sweep1`` and
+        so on: what was killed goes on from there, and finished sweeps are not made again.
+        All are removed at the end.
     options
         As for `follow`.
 
@@ -196,18 +210,23 @@ def cyclic_voltammetry(
             got=f"{corners}, {speed:g} V/s",
         )
     state = start or cell.steady({border: {"potential": corners[0]}})
-    runs = []
-    for low, high in zip(corners[:-1], corners[1:], strict=True):
+    runs: list[Series] = []
+    kept = [
+        None if checkpoint is None else Path(f"{checkpoint}.sweep{j}")
+        for j in range(1, len(corners))
+    ]
+    for low, high, file in zip(corners[:-1], corners[1:], kept, strict=True):
         duration = abs(high - low) / speed
 
         def drive(time: float, low=low, high=high, duration=duration) -> Drive:
             return {border: {"potential": low + (high - low) * time / duration}}
 
         longest = duration / points
-        runs.append(
-            follow(cell, duration, drive, start=state, longest_step=longest, **options)
-        )
+        given = {"start": state, "longest_step": longest, "checkpoint": file}
+        runs.append(follow(cell, duration, drive, forget=False, **given, **options))
         state = runs[-1].last
+    finished = [file for file in kept if file is not None]
+    on_root(cell.domain.comm, lambda: [file.unlink() for file in finished])
     # The first point of a sweep is the last one of the sweep before.
     potential = [run.drive[border]["potential"][1:] for run in runs]
     sweep = [np.full(len(one), j) for j, one in enumerate(potential)]

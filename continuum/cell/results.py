@@ -16,6 +16,7 @@ from ...core.errors import InputError
 from ...core.schema import dataset
 from ...core.units import AVOGADRO
 from ..audit import Audit, audit
+from ..collective import on_root
 from ..fields import Gather
 from ..states import Report, Solution, load_of, solution_of
 from ..transient import Run
@@ -141,9 +142,8 @@ class State:
     def save(self, path: Path | str) -> None:
         """Write `dataset` as NetCDF, whole or not at all; by the first process."""
         ds = self.dataset()
-        if self.cell.domain.comm.rank == 0:
-            write_dataset(ds, path, ds.attrs["schema"])
-        self.cell.domain.comm.barrier()
+        comm = self.cell.domain.comm
+        on_root(comm, lambda: write_dataset(ds, path, ds.attrs["schema"]))
 
     def save_xdmf(self, path: Path | str) -> None:
         """Write fields at the vertices for ParaView: ``NAME.xdmf`` and ``NAME.h5``.
@@ -181,7 +181,8 @@ def load_state(cell: Cell, path: Path | str, drive: Mapping | None = None) -> St
         When the file breaks its contract.
     """
     flat = cell.domain.dim == 1
-    ds = read_dataset(path, "transport-solution/1" if flat else "transport-fields/1")
+    schema = "transport-solution/1" if flat else "transport-fields/1"
+    ds = on_root(cell.domain.comm, lambda: read_dataset(path, schema))
     gather, scales = Gather(cell.model.nodes), cell.scales
     places = ds["distance"].values[:, None] if flat else ds["position"].values
     nodes = gather.points[:, : places.shape[1]] * scales.length
@@ -286,9 +287,8 @@ class Series:
 
     def save(self, path: Path | str) -> None:
         """Write `dataset` as NetCDF, whole or not at all; by the first process."""
-        if self.cell.domain.comm.rank == 0:
-            write_dataset(self.dataset(), path, "transport-series/1")
-        self.cell.domain.comm.barrier()
+        ds, comm = self.dataset(), self.cell.domain.comm
+        on_root(comm, lambda: write_dataset(ds, path, "transport-series/1"))
 
     def plot(self, path: Path | str | None = None):
         """Figure of current and charge against time; saved when `path` is given."""

@@ -17,7 +17,6 @@ from mesobridge.continuum.cell import (  # noqa: E402
     Wall,
     constant_current,
     cyclic_voltammetry,
-    follow,
     load_state,
     voltage_step,
 )
@@ -140,46 +139,6 @@ def test_given_current_finds_the_potential_that_gives_it():
     volts = cell.steady({"electrode": {"potential": 0.08}})
     amps = cell.steady({"electrode": {"current": volts.current["electrode"]}})
     assert amps.electrode_potential == pytest.approx(0.08, abs=1e-9)
-
-
-def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path, monkeypatch):
-    monkeypatch.setattr("mesobridge.continuum.checkpoint.EVERY", 0.0)
-    monkeypatch.setattr(
-        "mesobridge.continuum.checkpoint.Checkpoint.__init__.__kwdefaults__",
-        {"every": 0.0},
-    )
-    cell = Cell(near_wall(), salt(), {"electrode": Electrode(), "bulk": Reservoir()})
-    whole = voltage_step(cell, "electrode", 0.1, "100 ns", at=[1e-9])
-    kept, calls = tmp_path / "run.npz", []
-
-    def stop(done, total, what):
-        calls.append(done)
-        if len(calls) == 17:
-            raise KeyboardInterrupt
-
-    step = {"at": [1e-9], "checkpoint": kept}
-    with pytest.raises(KeyboardInterrupt):
-        voltage_step(cell, "electrode", 0.1, "100 ns", progress=stop, **step)
-    assert kept.exists()
-    with pytest.raises(InputError, match="another run"):
-        voltage_step(cell, "electrode", 0.1, "200 ns", **step)
-    again = voltage_step(cell, "electrode", 0.1, "100 ns", **step)
-    assert not kept.exists()
-    assert np.array_equal(again.time, whole.time)
-    for name in whole.charge:
-        assert np.array_equal(again.charge[name], whole.charge[name])
-        assert np.array_equal(again.current[name], whole.current[name])
-    for one, other in zip(again.states, whole.states, strict=True):
-        assert np.array_equal(one.potential, other.potential)
-
-
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
-    cell = Cell(near_wall(), salt(), {"electrode": Electrode(), "bulk": Reservoir()})
-    path = tmp_path / "run.npz"
-    path.write_bytes(b"nothing")
-    with pytest.raises(InputError, match="no checkpoint"):
-        follow(cell, "1 ns", checkpoint=path)
-    assert path.read_bytes() == b"nothing"
 
 
 def test_files_and_plots(tmp_path):

@@ -64,3 +64,20 @@ def test_a_closed_cell_keeps_its_ions(states, linear):
         assert end == pytest.approx(run["start"], rel=1e-12)
         # The step moves ions: the electrodes are charged.
         assert run["totals"]["bottom"] > 0.05
+
+
+def test_no_process_is_left_waiting(tmp_path):
+    """An error of one process is one of both."""
+    lines = by_processes(2, "parallel_errors.py", str(tmp_path)).split("\n")
+    found = dict(line.split(": ", 1) for line in lines if ": " in line)
+    assert found == {
+        "alone": "InputError=2",
+        "foreign": "Foreign=1: RuntimeError=1",
+        "state": "FileExistsError=2",
+        "series": "FileExistsError=2",
+        "fields": "InputError=2",
+        "checkpoint": "InputError=2",
+        "no folder": "FileExistsError=2",
+        "not finite": "InputError=2",
+        "closure": "InputError=2",
+    }
