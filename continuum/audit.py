@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +10,10 @@ import numpy as np
 from . import _dolfinx as fx
 from ._dolfinx import ufl
 from .borders import Stern
+from .floating import load_at
 from .medium import Medium
 from .model import NernstPlanckPoisson
-from .states import Solution, load_of
+from .states import Solution
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ def audit(model: NernstPlanckPoisson, solution: Solution) -> Audit:
     solution
         A steady state.
     """
-    model.put(load_of(model, solution.medium, solution.conditions))
+    load = load_at(model, solution)
+    model.put(load)
     model.state = solution.state
     model.freeze()
     z, n = model.charge_numbers, model.n_species
@@ -66,12 +69,12 @@ def audit(model: NernstPlanckPoisson, solution: Solution) -> Audit:
     scale = np.maximum(moved + np.abs(made), natural)
     ions, size = _ion_charge(model, solution)
     borders = np.array(list(solution.charge.values()) or [0.0])
-    magnitude = size + np.abs(borders).sum()
+    magnitude = (size + np.abs(borders).sum()) or 1.0
     return Audit(
         total / scale,
         float((borders.sum() + ions) / magnitude) if solution.medium.poisson else 0.0,
         float((z @ total) / (np.abs(z) @ scale or 1.0)),
-        _energy(model, solution),
+        _energy(model, load),
     )
 
 
@@ -103,19 +106,20 @@ def _ion_charge(model: NernstPlanckPoisson, solution: Solution) -> tuple[float, 
     return float(z @ amount + fixed), float(np.abs(z) @ amount + abs(fixed))
 
 
-def _energy(model: NernstPlanckPoisson, solution: Solution) -> float:
-    """Energy of the field and of the Stern layers."""
-    phi = model.newton.u[model.n_species]
-    field = model.permittivity * ufl.inner(ufl.grad(phi), ufl.grad(phi)) / 2
+def _energy(model: NernstPlanckPoisson, load: Mapping[str, np.ndarray]) -> float:
+    """Energy of the field, the mean one of periodic borders with it, and Stern layers."""
+    u, n = model.newton.u, model.n_species
+    phi, slope = u[n], model.slope(u, n)
+    field = model.permittivity * ufl.inner(slope, slope) / 2
     total = _total(model, "field energy", model.integral(field))
-    for border in solution.conditions.borders:
+    for j, border in enumerate(model.borders):
         if isinstance(border, Stern):
             # Constants: other potentials need no other kernel.
-            metal = fx.constant(model.domain.mesh, border.potential)
+            metal = fx.constant(model.domain.mesh, load[f"border.{j}.potential"])
             ds = model.domain.ds(border.place, 2 * model.degree)
             drop = (metal - phi) ** 2 * model.domain.measure * ds
             squares = fx.assemble_scalar(fx.form(drop), model.domain.comm)
-            total += border.capacitance / 2 * squares
+            total += float(load[f"border.{j}.capacitance"]) / 2 * squares
     return total
 
 

@@ -67,7 +67,8 @@ def solve_closed(
         model, medium, conditions, until, start=start, tolerance=0.1, progress=progress
     )
     model.state = run.last.state
-    found = solution_of(model, medium, conditions, Report(run.steps, 0, run.iterations))
+    report = Report(run.steps, 0, run.iterations)
+    found = solution_of(model, medium, conditions, report, run.last.potential)
     _check_neutral(model, found, mean)
     return found
 

@@ -9,6 +9,7 @@ from .medium import Conditions
 from .model import NernstPlanckPoisson
 from .newton import Held, Newton
 from .observables import totals
+from .states import Solution, load_of
 
 
 class FloatingPotential:
@@ -59,10 +60,14 @@ class FloatingPotential:
         self.wanted = float(conditions.current[self.place])
         self._rate = lambda charge: bdf.rate(step, self.place, charge)
 
+    def load(self, value: float) -> dict[str, np.ndarray]:
+        """A value under the model's names."""
+        return {name: np.array(value) for name in self._names}
+
     def put(self, value: float, held: Held) -> None:
         """Take over a value, in the equations and in what is held."""
         self.value = value
-        self.model.put({name: np.array(value) for name in self._names})
+        self.model.put(self.load(value))
         held.values[np.isin(held.rows, self._rows)] = value
 
     def mismatch(self) -> float:
@@ -93,3 +98,12 @@ def floating_of(
             got=", ".join(conditions.current),
         )
     return FloatingPotential(model, next(iter(conditions.current)), conditions)
+
+
+def load_at(model: NernstPlanckPoisson, solution: Solution) -> dict[str, np.ndarray]:
+    """All numbers of a solution, under the model's names: a potential as it was found."""
+    load = load_of(model, solution.medium, solution.conditions)
+    floating = floating_of(model, solution.conditions)
+    if floating is None or solution.potential is None:
+        return load
+    return load | floating.load(solution.potential)

@@ -6,10 +6,10 @@ import numpy as np
 
 from . import _dolfinx as fx
 from ._dolfinx import ufl
-from .floating import floating_of
+from .floating import floating_of, load_at
 from .model import NernstPlanckPoisson
 from .newton import Held
-from .states import Solution, check_terms, held_unknowns, load_of
+from .states import Solution, check_terms, held_unknowns
 
 
 def restore(model: NernstPlanckPoisson, solution: Solution) -> Held:
@@ -26,7 +26,7 @@ def restore(model: NernstPlanckPoisson, solution: Solution) -> Held:
         When the solution is not one of the model.
     """
     check_terms(model, solution.conditions)
-    model.put(load_of(model, solution.medium, solution.conditions))
+    model.put(load_at(model, solution))
     model.state = solution.state
     held = held_unknowns(model, solution.medium, solution.conditions)
     floating = floating_of(model, solution.conditions)

@@ -221,9 +221,20 @@ def _psi_without_phi(model, medium, conditions, i, c, node, place) -> float:
 
 
 def solution_of(
-    model: NernstPlanckPoisson, medium: Medium, conditions: Conditions, report: Report
+    model: NernstPlanckPoisson,
+    medium: Medium,
+    conditions: Conditions,
+    report: Report,
+    potential: float | None = None,
 ) -> Solution:
     """The model's present state with its fluxes and charges.
+
+    Parameters
+    ----------
+    model, medium, conditions, report
+        The model has their numbers.
+    potential
+        Of the electrode with a given current, which the model has too.
 
     Raises
     ------
@@ -243,4 +254,5 @@ def solution_of(
         medium,
         conditions,
         report,
+        potential,
     )

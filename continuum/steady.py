@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from ..core.errors import InputError, StageError
 from .borders import at_rest
-from .floating import floating_of
+from .floating import floating_of, load_at
 from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
 from .newton import ROUGH, Held, NotConverged
@@ -86,9 +87,7 @@ def solve_steady(
             if progress is not None:
                 progress(done, 1.0, "load")
     path.polish()
-    found = solution_of(model, medium, conditions, _report(taken))
-    potential = None if path.floating is None else path.floating.value
-    return replace(found, potential=potential)
+    return solution_of(model, medium, conditions, _report(taken), path.potential)
 
 
 class _Path:
@@ -125,8 +124,24 @@ class _Path:
         """The load where the path starts."""
         if self.start is None:
             return self.last | _rest(self.model, self.last)
-        medium, conditions = self.start.medium, self.start.conditions
-        return self.last | load_of(self.model, medium, conditions)
+        return self.last | load_at(self.model, self.start)
+
+    @property
+    def potential(self) -> float | None:
+        """Of the electrode with a given current."""
+        return None if self.floating is None else self.floating.value
+
+    @contextlib.contextmanager
+    def _or_back(self) -> Iterator[None]:
+        """Take back what was changed when Newton's method does not converge."""
+        state, potential = self.model.state, self.potential
+        try:
+            yield
+        except NotConverged:
+            self.model.state = state
+            if self.floating is not None and potential is not None:
+                self.floating.value = potential
+            raise
 
     def put(self, part: float) -> Held:
         """Put a part of the load on; what is held then."""
@@ -153,36 +168,28 @@ class _Path:
             The state is again that at `done`.
         """
         newton, values = self.model.newton, self.model.newton.u.x.array
-        before = values.copy()
-        potential = 0.0 if self.floating is None else self.floating.value
-        try:
+        with self._or_back():
             # Along the tangent first: exp(mu_ex) far off the state would overflow.
             values += (part - done) * self._tangent(done)
             held = self.put(part)
             fixed = held.factors == 0
             values[held.rows[fixed]] = held.values[fixed]
             return newton.solve(held, self.floating)
-        except NotConverged:
-            values[:] = before
-            if self.floating is not None:
-                self.floating.value = potential
-            raise
 
     def polish(self) -> None:
         """Fluxes to rounding: psi is counted from where each ion is most crowded."""
         model = self.model
         if np.abs(model.state[:-1]).max(initial=0.0) < 1e-3:
             return
-        before = model.newton.u.x.array.copy()
-        model.move_origin(crowded(model, self.medium))
         held, size = self.put(1.0), model.n_species + 1
         species = held.rows % size < model.n_species
-        held.values[species] -= model.origin[held.rows[species] % size]
         try:
-            model.newton.solve(held, self.floating, fresh=False)
+            with self._or_back():
+                model.move_origin(crowded(model, self.medium))
+                held.values[species] -= model.origin[held.rows[species] % size]
+                model.newton.solve(held, self.floating, fresh=False)
         except NotConverged:  # it was converged before
-            model.move_origin(np.zeros(model.n_species))
-            model.newton.u.x.array[:] = before
+            self.put(1.0)
 
     def _tangent(self, done: float) -> np.ndarray:
         """How the unknowns change with the load."""

@@ -311,9 +311,9 @@ class _Walk:
 
     def _snapshot(self, conditions: Conditions, row: tuple) -> None:
         time, inflow, charge, _, potential = row
-        state = solution_of(self.model, self.medium, conditions, Report(0, 0, 0))
-        totals = {"inflow": inflow, "charge": charge, "potential": potential}
-        self.snapshots[time] = replace(state, **totals)
+        none = Report(0, 0, 0)
+        state = solution_of(self.model, self.medium, conditions, none, potential)
+        self.snapshots[time] = replace(state, inflow=inflow, charge=charge)
 
     def run(self) -> Run:
         """What was recorded."""

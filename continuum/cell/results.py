@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,8 @@ from ...core.units import AVOGADRO
 from ..audit import Audit, audit
 from ..collective import on_root
 from ..fields import Gather
-from ..states import Report, Solution, load_of, solution_of
+from ..response import restore
+from ..states import Report, Solution, solution_of
 from ..transient import Run
 
 if TYPE_CHECKING:
@@ -131,6 +132,8 @@ class State:
             attrs["time"] = self.time
         attrs |= {f"current_{name}": value for name, value in self.current.items()}
         attrs |= {f"charge_{name}": value for name, value in self.charge.items()}
+        if self.electrode_potential is not None:
+            attrs["electrode_potential"] = self.electrode_potential
         if self.cell.domain.dim > 1:
             position = gather.points * unit.length
             values |= {"position": position, "concentration": c, "potential": phi}
@@ -199,12 +202,15 @@ def load_state(cell: Cell, path: Path | str, drive: Mapping | None = None) -> St
     # A species that is driven out may be zero on disk, where its psi does not matter.
     c = np.maximum(gather.spread(c) / scales.density, 1e-300)
     phi = gather.spread(phi) / scales.potential
-    medium = cell.medium
+    medium, conditions = cell.medium, cell.conditions(drive)
     shift = medium.closure.ln_activities(c) - medium.ln_activity[:, None]
     psi = shift + cell.model.charge_numbers[:, None] * phi + medium.mu_ex
-    cell.model.put(load_of(cell.model, medium, cell.conditions(drive)))
-    cell.model.state = np.vstack([psi, phi])
-    found = solution_of(cell.model, medium, cell.conditions(drive), Report(0, 0, 0))
+    potential = ds.attrs.get("electrode_potential") if conditions.current else None
+    if potential is not None:
+        potential = float(potential) / scales.potential
+    rest = Solution.at_rest(cell.model, medium, conditions)
+    restore(cell.model, replace(rest, psi=psi, phi=phi, potential=potential))
+    found = solution_of(cell.model, medium, conditions, rest.report, potential)
     return State(cell, found, ds.attrs.get("time"))
 
 

@@ -182,6 +182,21 @@ def test_a_saved_state_is_taken_up(tmp_path, dim):
         load_state(other, tmp_path / "state.nc")
 
 
+def test_a_saved_state_at_a_given_current_is_taken_up(tmp_path):
+    """Its potential is in the file, so that totals are those of the state."""
+    couple = Redox({"Fe2": 1}, {"Fe3": 1}, "0 V", rate="1e-5 m/s")
+    electrode = Electrode(stern="20 uF/cm**2", reactions=(couple,))
+    borders = {"electrode": electrode, "bulk": Reservoir()}
+    cell = Cell(near_wall(1000.0, 0.05), iron(), borders)
+    drive = {"electrode": {"current": 50.0}}
+    state = cell.steady(drive)
+    state.save(tmp_path / "state.nc")
+    again = load_state(cell, tmp_path / "state.nc", drive)
+    assert again.electrode_potential == pytest.approx(state.electrode_potential)
+    assert again.current["electrode"] == pytest.approx(50.0, rel=1e-6)
+    assert again.charge["electrode"] == pytest.approx(state.charge["electrode"])
+
+
 def test_totals_of_a_cylinder_are_per_length():
     """Charge of a wire in the Debye-Hueckel limit: ``2 pi a eps k K1(ka)/K0(ka) V``."""
     from scipy.special import k0, k1

@@ -148,6 +148,19 @@ def test_spectra_give_their_memory_back():
     assert grown * resource.getpagesize() < 50e6  # 8 spectra took 200 MB
 
 
+def test_impedance_of_a_closed_cell_at_a_given_current():
+    """The same as at the potential that gives the current."""
+    deposit = Redox({}, {"K": 1}, 0.0, exchange_current=1e5)
+    metal = Electrode(0.0, stern=0.2, reactions=(deposit,))
+    lines = graded(20.0, 0.1, growth=1.3, both=True)
+    cell = Cell(interval(lines, names=("a", "b")), salt(), {"a": metal, "b": metal})
+    volts = cell.settled(drive={"a": {"potential": "50 mV"}})
+    amps = cell.settled(drive={"a": {"current": volts.current["a"]}})
+    assert amps.electrode_potential == pytest.approx(0.05, rel=1e-7)
+    held, driven = (impedance(cell, "a", [1e3, 1e6], one) for one in (volts, amps))
+    assert driven.impedance == pytest.approx(held.impedance, rel=1e-6)
+
+
 def test_frequencies_that_make_no_sense():
     cell = half_cell(Electrode())
     with pytest.raises(InputError, match="positive numbers"):

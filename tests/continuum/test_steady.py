@@ -9,7 +9,7 @@ pytest.importorskip("dolfinx")
 
 from scipy.integrate import quad  # noqa: E402
 
-from mesobridge.continuum.borders import SurfaceCharge  # noqa: E402
+from mesobridge.continuum.borders import ChargeTransfer, Stern, SurfaceCharge  # noqa: E402
 from mesobridge.continuum.closures import Bikerman  # noqa: E402
 from mesobridge.continuum.domain import interval  # noqa: E402
 from mesobridge.continuum.medium import Conditions, Medium, Scales  # noqa: E402
@@ -263,6 +263,50 @@ def test_a_load_that_no_step_carries_ends_with_a_clear_error(salt):
             solve_steady(salt, medium_of(salt), blocking(4.0))
     finally:
         salt.newton.max_iterations = before
+
+
+def plating(potential=0.0, **given):
+    """An electrode behind a Stern layer that gives and takes the cation."""
+    transfer = ChargeTransfer("left", (1.0, 0.0), rate=1e-3, potential=potential)
+    bulk = {(0, "right"): 1.0, (1, "right"): 1.0}
+    terms = (transfer, Stern("left", 5.0, potential))
+    return Conditions({}, {"right": 0.0}, bulk, terms, **given)
+
+
+@pytest.fixture(scope="module")
+def plated():
+    """A model with its state at a given current, most of the limiting one."""
+    domain = interval(graded(20.0, 0.05, growth=1.2))
+    model = NernstPlanckPoisson(domain, [1, -1], borders=plating().borders)
+    driven = plating(current={"left": -0.08})
+    return model, solve_steady(model, medium_of(model), driven)
+
+
+def test_from_a_given_current_to_a_potential(plated):
+    """The path begins at the potential that was found, not where its search began."""
+    model, start = plated
+    medium, far = medium_of(model), plating(start.potential - 2.0)
+    held = solve_steady(model, medium, plating(start.potential), start=start)
+    assert held.report.iterations <= 2
+    ways = [solve_steady(model, medium, far, start=one) for one in (start, held)]
+    assert ways[0].report.path == ways[1].report.path
+
+
+def test_a_polish_that_fails_leaves_the_potential(plated, monkeypatch):
+    model, wanted = plated
+    solve = model.newton.solve
+
+    def fails(held, floating=None, *, fresh=True, **options):
+        if fresh:
+            return solve(held, floating, **options)
+        floating.put(99.0, held)
+        raise NotConverged("on purpose")
+
+    monkeypatch.setattr(model.newton, "solve", fails)
+    found = solve_steady(model, wanted.medium, wanted.conditions)
+    assert found.potential == pytest.approx(wanted.potential, rel=1e-9)
+    assert found.inflow[0, "left"] == pytest.approx(-0.08, rel=1e-6)
+    assert found.charge["left"] == pytest.approx(wanted.charge["left"], rel=1e-6)
 
 
 def test_one_kernel_serves_other_numbers(salt):
