@@ -12,7 +12,7 @@ from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
 from .newton import Held, NotConverged
 from .quantities import Current, Quantity
-from .response import restore
+from .response import check_steady, restore
 from .states import Solution
 from .steady import check_held
 
@@ -69,7 +69,7 @@ def gradient(
     Raises
     ------
     InputError
-        When the quantity is none of this solution.
+        When the quantity is none of this solution, or the solution is not steady.
     StageError
         When the linear equations cannot be solved.
     """
@@ -77,6 +77,7 @@ def gradient(
     _check_periodic(solution.conditions)
     value = quantity(model, solution)
     held = restore(model, solution)
+    check_steady(model, solution, held)
     model.newton.assemble(held)
     place = next(iter(solution.conditions.current), None)
     if place is None:

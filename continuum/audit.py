@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from . import _dolfinx as fx
 from ._dolfinx import ufl
@@ -60,7 +61,7 @@ def audit(model: NernstPlanckPoisson, solution: Solution) -> Audit:
     model.state = solution.state
     model.freeze()
     z, n = model.charge_numbers, model.n_species
-    natural = _natural_flux(model, solution.medium)
+    natural, _ = natural_flows(model, solution.medium)
     made, moved = _produced(model), np.zeros(n)
     total = made.copy()
     for (i, _), flux in solution.inflow.items():
@@ -78,9 +79,40 @@ def audit(model: NernstPlanckPoisson, solution: Solution) -> Audit:
     )
 
 
-def _natural_flux(model: NernstPlanckPoisson, medium: Medium) -> np.ndarray:
-    mobility = np.asarray(medium.diffusivity).mean(axis=1) * np.asarray(medium.c_ref)
-    return mobility / model.domain.extent
+def natural_flows(model: NernstPlanckPoisson, medium: Medium) -> tuple[np.ndarray, float]:
+    """Fluxes and a charge that a difference of 1 kT over the domain brings about.
+
+    Returns
+    -------
+    fluxes
+        That the gradient of each reference concentration over the largest extent drives
+        through the mean cross section, shape (n_species,).
+    charge
+        Of the vacuum's capacitor, and of ions within a Debye length, there.
+    """
+    extent, c_ref = model.domain.extent, np.asarray(medium.c_ref)
+    z, section = np.abs(model.charge_numbers), volume(model) / extent
+    poisson = medium.poisson * float(_mean(model, medium.permittivity))
+    strength = float(z**2 @ c_ref)
+    debye = np.sqrt(poisson / strength) if strength else 0.0
+    depth = min(debye, extent) or extent  # neutral ions are so everywhere
+    fluxes = _mean(model, medium.diffusivity) * c_ref / extent
+    charge = poisson / extent + float(z @ c_ref) * depth
+    return fluxes * section, charge * section
+
+
+def _mean(model: NernstPlanckPoisson, values: ArrayLike) -> np.ndarray:
+    """Of values (..., n_nodes) over the nodes of all processes."""
+    mine = model.order < model.newton.n_owned // (model.n_species + 1)
+    given = np.asarray(values, dtype=float)
+    own = np.broadcast_to(given, (*given.shape[:-1], len(mine)))[..., mine]
+    comm = model.domain.comm
+    return comm.allreduce(own.sum(axis=-1)) / comm.allreduce(own.shape[-1])
+
+
+def volume(model: NernstPlanckPoisson) -> float:
+    """Of the domain, of all its turn in axial symmetry."""
+    return _total(model, "volume", model.integral(fx.constant(model.domain.mesh, 1.0)))
 
 
 def _produced(model: NernstPlanckPoisson) -> np.ndarray:
@@ -98,7 +130,7 @@ def _produced(model: NernstPlanckPoisson) -> np.ndarray:
 def _ion_charge(model: NernstPlanckPoisson, solution: Solution) -> tuple[float, float]:
     """Charge inside, and the sum of the ions' charges by magnitude."""
     vector = fx.petsc_vector(model.newton.u).duplicate()
-    fx.assemble_vector(vector, model.once("amounts", lambda: fx.form(model.storage)))
+    fx.assemble_vector(vector, model.once("amounts", lambda: form(model.storage)))
     amount = model.totals(vector.array)[:-1]
     density = model.coefficients["load"].function[model.n_species]
     fixed = _total(model, "fixed charge", model.integral(density))
@@ -118,11 +150,17 @@ def _energy(model: NernstPlanckPoisson, load: Mapping[str, np.ndarray]) -> float
             metal = fx.constant(model.domain.mesh, load[f"border.{j}.potential"])
             ds = model.domain.ds(border.place, 2 * model.degree)
             drop = (metal - phi) ** 2 * model.domain.measure * ds
-            squares = fx.assemble_scalar(fx.form(drop), model.domain.comm)
+            squares = fx.assemble_scalar(form(drop), model.domain.comm)
             total += float(load[f"border.{j}.capacitance"]) / 2 * squares
     return total
 
 
 def _total(model: NernstPlanckPoisson, name: str, integral) -> float:
-    compiled = model.once(name, lambda: fx.form(integral))
+    compiled = model.once(name, lambda: form(integral))
     return fx.assemble_scalar(compiled, model.domain.comm)
+
+
+def form(expression):
+    """A compiled form."""
+    with fx.quiet():
+        return fx.form(expression)

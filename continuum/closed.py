@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from ..core.errors import InputError
 from . import _dolfinx as fx
+from .audit import form, volume
 from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
 from .observables import concentrations
@@ -96,19 +97,8 @@ def _means(model: NernstPlanckPoisson) -> np.ndarray:
     """Of the concentrations of the model's state, shape (n_species,)."""
     model.freeze()
     vector = fx.petsc_vector(model.newton.u).duplicate()
-    fx.assemble_vector(vector, model.once("amounts", lambda: _form(model.storage)))
-    return model.totals(vector.array)[:-1] / _volume(model)
-
-
-def _volume(model: NernstPlanckPoisson) -> float:
-    one = fx.constant(model.domain.mesh, 1.0)
-    form = model.once("volume", lambda: _form(model.integral(one)))
-    return fx.assemble_scalar(form, model.domain.comm)
-
-
-def _form(expression):
-    with fx.quiet():
-        return fx.form(expression)
+    fx.assemble_vector(vector, model.once("amounts", lambda: form(model.storage)))
+    return model.totals(vector.array)[:-1] / volume(model)
 
 
 def _check_neutral(model: NernstPlanckPoisson, found: Solution, mean: np.ndarray) -> None:
@@ -117,7 +107,7 @@ def _check_neutral(model: NernstPlanckPoisson, found: Solution, mean: np.ndarray
         return
     rows = model.anchor if model.ties is None else model.ties.united(model.anchor)
     charge = model.domain.comm.allreduce(float(model.newton.reactions()[rows].sum()))
-    ions = float(np.abs(model.charge_numbers * mean).sum()) * _volume(model)
+    ions = float(np.abs(model.charge_numbers * mean).sum()) * volume(model)
     if abs(charge) > NEUTRAL * ions:
         raise InputError(
             "a charged cell without electrodes",

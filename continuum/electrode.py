@@ -10,7 +10,7 @@ from ._dolfinx import ufl
 from .medium import Place
 from .model import NernstPlanckPoisson
 from .quantities import Quantity
-from .response import restore
+from .response import check_steady, folded, restore
 from .states import Solution
 
 
@@ -25,7 +25,7 @@ class Electrode:
     model
         The equations; its state is overwritten.
     solution
-        The state.
+        A steady state.
     place
         Of the electrode.
 
@@ -39,12 +39,13 @@ class Electrode:
     Raises
     ------
     InputError
-        When there is no electrode at `place`.
+        When there is no electrode at `place`, or the state is not steady.
     """
 
     def __init__(self, model: NernstPlanckPoisson, solution: Solution, place: Place):
         self.model, self.conditions, self.place = model, solution.conditions, place
         self.held, n = restore(model, solution), model.newton.n_owned
+        check_steady(model, solution, self.held)
         metal = model.unknowns(-1, place) if place in self.conditions.phi else None
         enters = self._enters()
         if metal is None and enters is None:
@@ -91,13 +92,3 @@ class Electrode:
         """Derivative by the potential, with that of the unknowns, shape (n_owned,)."""
         by_state, direct = slopes
         return self.model.domain.comm.allreduce(by_state @ change) + direct
-
-
-def folded(model: NernstPlanckPoisson, values: np.ndarray) -> np.ndarray:
-    """Values by unknown, (n_owned,), with those of periodic slaves at their masters."""
-    if model.ties is None:
-        return values.copy()
-    given, out = model.ties.matrix.createVecs()[::-1]
-    given.array[:] = values
-    model.ties.matrix.multTranspose(given, out)
-    return out.array.copy()

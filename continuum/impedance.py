@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike
 from ..core.errors import InputError, StageError
 from . import _dolfinx as fx
 from ._dolfinx import PETSc, ufl
-from .electrode import Electrode, folded
+from .electrode import Electrode
 from .linear import LinearSolver
 from .medium import Place
 from .model import NernstPlanckPoisson
 from .newton import Held, NotConverged
 from .quantities import Charge, Current
-from .response import Response
+from .response import Response, folded
 from .states import Solution
 from .steady import check_held
 
@@ -80,7 +80,8 @@ def impedance(
     Raises
     ------
     InputError
-        When there is no electrode at `place` or a frequency is not positive.
+        When there is no electrode at `place`, the state is not steady, or a frequency is
+        not positive.
     StageError
         When the equations at a frequency cannot be solved.
     """
@@ -109,8 +110,9 @@ def differential_capacitance(
     Raises
     ------
     InputError
-        When there is no electrode at `place`, or the amount of a species is not
-        determined, as in a closed cell: there the capacitance of a spectrum tells.
+        When there is no electrode at `place`, the state is not steady, or the amount of a
+        species is not determined, as in a closed cell: there the capacitance of a
+        spectrum tells.
     StageError
         When the equations cannot be solved.
     """

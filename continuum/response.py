@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..core.errors import InputError
 from . import _dolfinx as fx
 from ._dolfinx import ufl
+from .audit import natural_flows
 from .floating import floating_of, load_at
 from .model import NernstPlanckPoisson
 from .newton import Held
 from .states import Solution, check_terms, held_unknowns
+
+#: Imbalances above this part of the fluxes are those of a state on its way.
+STEADY = 1e-2
+#: Units in the last place by which unknowns may be wrong.
+ULPS = 4
 
 
 def restore(model: NernstPlanckPoisson, solution: Solution) -> Held:
@@ -33,6 +40,51 @@ def restore(model: NernstPlanckPoisson, solution: Solution) -> Held:
     if floating is not None and solution.potential is not None:
         floating.put(solution.potential, held)
     return held
+
+
+def check_steady(model: NernstPlanckPoisson, solution: Solution, held: Held) -> None:
+    """Refuse a state that is not steady; the model is in it (`restore`).
+
+    Raises
+    ------
+    InputError
+        When more than `STEADY` of what moves, or naturally would, stays behind, without
+        what rounding makes of it, or the state is further than that from what is held.
+    """
+    newton, unknowns = model.newton, model.newton.u.x.array
+    off = newton.largest(held.mismatch(unknowns))
+    before, missed = unknowns.copy(), newton.reactions()
+    # Beside crowded walls the last bits of psi are great fluxes.
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], len(unknowns))
+    unknowns *= 1 + ULPS * np.finfo(float).eps * signs
+    rounding = newton.reactions() - missed
+    unknowns[:] = before
+    stays = np.abs(folded(model, missed)) - np.abs(folded(model, rounding))
+    stays[held.rows[held.rows < newton.n_owned]] = 0.0
+    flows = np.append(*natural_flows(model, solution.medium))
+    for (i, _), flux in solution.inflow.items():
+        flows[i] += abs(flux)
+    flows[-1] += sum(abs(charge) for charge in solution.charge.values())
+    left = model.totals(stays) / np.maximum(flows, np.finfo(float).tiny)
+    if not np.max([off, *left]) <= STEADY:
+        species = ", ".join(f"{part:.2g}" for part in left[:-1])
+        raise InputError(
+            "not a steady state",
+            wanted=f"imbalances below {STEADY:g} of the fluxes, and of the charges",
+            got=f"{species} of the fluxes of the species, {left[-1]:.2g} of the charges, "
+            f"held values missed by {off:.2g}",
+            mend="solve the steady state of these conditions, or follow it for longer",
+        )
+
+
+def folded(model: NernstPlanckPoisson, values: np.ndarray) -> np.ndarray:
+    """Values by unknown, (n_owned,), with those of periodic slaves at their masters."""
+    if model.ties is None:
+        return values.copy()
+    given, out = model.ties.matrix.createVecs()[::-1]
+    given.array[:] = values
+    model.ties.matrix.multTranspose(given, out)
+    return out.array.copy()
 
 
 class Response:
