@@ -107,3 +107,21 @@ def load_at(model: NernstPlanckPoisson, solution: Solution) -> dict[str, np.ndar
     if floating is None or solution.potential is None:
         return load
     return load | floating.load(solution.potential)
+
+
+def check_same_currents(first: Conditions, later: Conditions, time: float) -> None:
+    """Refuse a current that comes or goes in time: its electrode is another unknown.
+
+    Raises
+    ------
+    InputError
+    """
+    changed = sorted(set(first.current) ^ set(later.current))
+    if changed:
+        raise InputError(
+            "a current that is given for a part of the time: at "
+            + ", ".join(map(repr, changed)),
+            wanted="a current at the same border from begin to end",
+            got=f"none {'at' if changed[0] in first.current else 'before'} {time:.6g}",
+            mend="follow the parts one by one, each from the end of the last",
+        )

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from ..core.errors import InputError, StageError
 from .bdf import Bdf2
 from .checkpoint import Checkpoint, listed, mapped, of_run
-from .floating import floating_of
+from .floating import check_same_currents, floating_of
 from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
 from .newton import NotConverged
@@ -134,13 +134,7 @@ def solve_transient(
     StageError
         When steps become too short.
     """
-    stops = np.unique([*np.ravel(at), until])
-    if not begin < stops[0] or stops[-1] != until or not tolerance > 0:
-        raise InputError(
-            "times of a transient",
-            wanted=f"begin {begin:g} < all of `at` <= until, tolerance > 0",
-            got=f"until {until:g}, at {np.ravel(at).tolist()}, tolerance {tolerance:g}",
-        )
+    stops = _stops(begin, until, at, tolerance)
     drive = conditions if callable(conditions) else lambda time: conditions
     walk = _Walk(model, medium, drive, start, begin)
     whole = until - begin
@@ -167,6 +161,18 @@ def solve_transient(
     return walk.run()
 
 
+def _stops(begin: float, until: float, at: ArrayLike, tolerance: float) -> np.ndarray:
+    """Times that are met exactly, in order."""
+    stops = np.unique([*np.ravel(at), until])
+    if not begin < stops[0] or stops[-1] != until or not tolerance > 0:
+        raise InputError(
+            "times of a transient",
+            wanted=f"begin {begin:g} < all of `at` <= until, tolerance > 0",
+            got=f"until {until:g}, at {np.ravel(at).tolist()}, tolerance {tolerance:g}",
+        )
+    return stops
+
+
 def _share(time: float, whole: float, longest_step: float) -> float:
     """Part of the work that is done: steps grow until they are the longest."""
     if longest_step < 0.1 * whole:
@@ -179,7 +185,7 @@ class _Walk:
 
     def __init__(self, model, medium, drive, start: Solution, begin: float):
         self.model, self.medium, self.drive, self.time = model, medium, drive, begin
-        self.given = set(drive(begin).current)
+        self.given = drive(begin)
         first = self._conditions(begin)
         model.put(load_of(model, medium, first))
         model.state = start.state
@@ -237,15 +243,7 @@ class _Walk:
         """Those of a time, whose kind is that of the first."""
         found = self.drive(time)
         check_terms(self.model, found)
-        changed = sorted(self.given ^ set(found.current))
-        if changed:
-            borders = ", ".join(map(repr, changed))
-            raise InputError(
-                f"a current that is given for a part of the time: at {borders}",
-                wanted="a current at the same border from begin to end",
-                got=f"none {'at' if changed[0] in self.given else 'before'} {time:.6g}",
-                mend="follow the parts one by one, each from the end of the last",
-            )
+        check_same_currents(self.given, found, time)
         return found
 
     def _factor(self, error: float) -> float:

@@ -211,22 +211,40 @@ def cyclic_voltammetry(
         )
     state = start or cell.steady({border: {"potential": corners[0]}})
     runs: list[Series] = []
-    kept = [
-        None if checkpoint is None else Path(f"{checkpoint}.sweep{j}")
-        for j in range(1, len(corners))
-    ]
-    for low, high, file in zip(corners[:-1], corners[1:], kept, strict=True):
+    for j, (low, high) in enumerate(zip(corners[:-1], corners[1:], strict=True)):
         duration = abs(high - low) / speed
 
         def drive(time: float, low=low, high=high, duration=duration) -> Drive:
             return {border: {"potential": low + (high - low) * time / duration}}
 
-        longest = duration / points
-        given = {"start": state, "longest_step": longest, "checkpoint": file}
-        runs.append(follow(cell, duration, drive, forget=False, **given, **options))
-        state = runs[-1].last
-    finished = [file for file in kept if file is not None]
-    on_root(cell.domain.comm, lambda: [file.unlink() for file in finished])
+        run = follow(
+            cell,
+            duration,
+            drive,
+            start=state,
+            longest_step=duration / points,
+            checkpoint=_file_of(checkpoint, j),
+            forget=False,
+            **options,
+        )
+        runs.append(run)
+        state = run.last
+    on_root(cell.domain.comm, lambda: _forget(checkpoint, len(runs)))
+    return _joined(border, runs)
+
+
+def _file_of(checkpoint: Path | str | None, sweep: int) -> Path | None:
+    return None if checkpoint is None else Path(f"{checkpoint}.sweep{sweep + 1}")
+
+
+def _forget(checkpoint: Path | str | None, sweeps: int) -> None:
+    for j in range(sweeps):
+        file = _file_of(checkpoint, j)
+        if file is not None:
+            file.unlink()
+
+
+def _joined(border: str, runs: Sequence[Series]) -> Voltammogram:
     # The first point of a sweep is the last one of the sweep before.
     potential = [run.drive[border]["potential"][1:] for run in runs]
     sweep = [np.full(len(one), j) for j, one in enumerate(potential)]

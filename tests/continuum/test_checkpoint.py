@@ -192,6 +192,6 @@ def test_only_open_amounts_start_from_rest(monkeypatch):
 
     monkeypatch.setattr(cell.model.closure, "check", fails)
     with pytest.raises(InputError, match="outside the table"):
-        follow(cell, "1 ns")
+        start_of(cell)
     cell.borders["bulk"] = Electrode()
     assert start_of(cell).potential == pytest.approx(0.0)

@@ -81,3 +81,13 @@ def test_no_process_is_left_waiting(tmp_path):
         "not finite": "InputError=2",
         "closure": "InputError=2",
     }
+
+
+def test_a_run_goes_on_with_another_number_of_processes(tmp_path):
+    script, file = "parallel_resume.py", str(tmp_path / "run.npz")
+    calls, steps, whole = map(float, by_processes(1, script, "").split())
+    by_processes(1, script, file, "killed")
+    new, every, resumed = map(float, by_processes(2, script, file).split())
+    assert new < calls - 10
+    assert every == steps
+    assert resumed == pytest.approx(whole, rel=1e-8)
