@@ -185,9 +185,9 @@ class Bdf2:
     def error(self, step: float) -> float:
         """Estimated error of the step that was just made.
 
-        Root mean square over nodes of ``dc / (c + c_ref)``, of the worst species, with the
-        highest c_ref of those it reacts with at an electrode: a product that was a trace
-        grows as high.
+        Root mean square over nodes of ``dc / (c + c_ref)``, of the worst species. Its
+        c_ref is the highest of those that react with each other at an electrode: a
+        product that was a trace grows as high.
         """
         c = concentrations(self.model, self.medium, self.model.state)
         known = min(len(self.past), self.order + 1)

@@ -19,6 +19,7 @@ from mesobridge.continuum.impedance import (  # noqa: E402
 from mesobridge.continuum.medium import Conditions  # noqa: E402
 from mesobridge.continuum.mesh import graded  # noqa: E402
 from mesobridge.continuum.model import NernstPlanckPoisson  # noqa: E402
+from mesobridge.continuum.nearby import Nearby  # noqa: E402
 from mesobridge.continuum.quantities import Charge, Integral  # noqa: E402
 from mesobridge.continuum.response import check_steady, restore  # noqa: E402
 from mesobridge.continuum.steady import solve_steady  # noqa: E402
@@ -100,7 +101,7 @@ def test_rounding_is_no_imbalance(first, potential):
     state = solve_steady(model, medium, given)
     check(model, state)
     other = replace(medium, mu_ex=hill + 0.1 * np.exp(-model.x))
-    check(model, solve_steady(model, other, given, start=state, near=True))
+    check(model, Nearby(model, state).solve(other))
 
 
 def test_neutral_states_with_currents():
