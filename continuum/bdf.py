@@ -96,7 +96,7 @@ class Bdf2:
             ufl.max_value(a * one[i] + b * two[i], LEAST * one[i]) * v[i]
             for i in range(model.n_species)
         )
-        return model.stored(total)
+        return model.nodal(total)
 
     def remember(self, time: float, charge: Mapping) -> None:
         """Accept the model's present state; the next step starts from it."""

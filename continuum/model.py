@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,21 +12,20 @@ from ..core.errors import InputError
 from . import _dolfinx as fx
 from ._dolfinx import ufl
 from .blocks import Ions
-from .borders import Border, check_species, numbers_of
+from .borders import Border, numbers_of
 from .closures import Closure
 from .coefficients import CoefficientFields
 from .domain import Domain
-from .fields import NodalField, unit_normal
+from .equations import Equations
+from .fields import NodalField
 from .linear import Method
-from .neutral import TRACE, neutral_rule
+from .neutral import neutral_rule
 from .newton import Newton
 from .periodic import Periodic, Ties
 from .reactions import Reaction
 
-UFL = SimpleNamespace(exp=ufl.exp, ln=ufl.ln, tanh=ufl.tanh, maximum=ufl.max_value)
 
-
-class NernstPlanckPoisson:
+class NernstPlanckPoisson(Equations):
     """Residual, Jacobian and unknowns of one domain and one list of ions.
 
     Unknowns are the electrochemical potentials psi_i and the potential phi in one space::
@@ -89,13 +85,13 @@ class NernstPlanckPoisson:
         advection: bool = False,
         linear: Method = "auto",
     ):
+        super().__init__()
         self.domain, self.degree, self.linear = domain, degree, linear
         self.charge_numbers = np.asarray(charge_numbers, dtype=float)
         self.closure = closure or Closure()
         self.borders, self.reactions = tuple(borders), tuple(reactions)
         self.periodic = tuple(periodic)
         self.anisotropic, self.advection = anisotropic, advection
-        self._kept: dict[Hashable, Any] = {}
         self._fields(anisotropic, advection)
         self._constants = {
             name: fx.constant(domain.mesh, value)
@@ -183,137 +179,6 @@ class NernstPlanckPoisson:
         """Show closures the state as it is, where they solve their equation."""
         self._frozen.x.array[:] = self._state.function.x.array
 
-    # ------------------------------------------------------------------------ forms
-
-    @property
-    def n_species(self) -> int:
-        """Number of species."""
-        return len(self.charge_numbers)
-
-    def local(self, u, frozen=None) -> SimpleNamespace:
-        """UFL values at a point: psi, phi, c, z, and the solvent's velocity."""
-        n, k = self.n_species, self._constants
-        z, load = k["z"], self.fields.load.function
-
-        def psi(state, i):
-            return k["origin"][i] + state[i]
-
-        def ln_a(state, mu):
-            return [
-                k["ln_activity"][i] + psi(state, i) - z[i] * state[n] - mu[i]
-                for i in range(n)
-            ]
-
-        numbers = {name: k[f"closure.{name}"] for name in self.closure.parameters}
-        known = ln_a(u, load)
-        seen = known if frozen is None else ln_a(frozen, self.fields.frozen_load)
-        ln_c = self.closure.ln_concentrations(UFL, numbers, known, seen)
-        velocity = self.fields.velocity
-        c = [ufl.exp(value) for value in ln_c]
-        return SimpleNamespace(
-            psi=[psi(u, i) for i in range(n)], phi=u[n], c=c, z=z, velocity=velocity
-        )
-
-    @property
-    def here(self) -> SimpleNamespace:
-        """`local` at the model's own state."""
-        return self.once("here", lambda: self.local(self._state.function, self._frozen))
-
-    def integral(self, inside):
-        """UFL integral over the domain."""
-        dx = ufl.dx(metadata={"quadrature_degree": 2 * self.degree + 2})
-        return inside * self.domain.measure * dx
-
-    def stored(self, inside):
-        """UFL integral over the domain of what changes in time, at the nodes.
-
-        A consistent mass matrix spreads what enters at a node to its neighbours with
-        alternating signs: in steps too short for diffusion over a cell no positive
-        concentration could answer. Lobatto's rule keeps the order. Quadratic elements of
-        more dimensions have no such rule with positive weights.
-        """
-        rule = fx.nodal_rule(self.domain.mesh, self.degree)
-        if rule is None:
-            return self.integral(inside)
-        return inside * self.domain.measure * ufl.dx(metadata=rule)
-
-    def _residual(self):
-        n, u = self.n_species, self._state.function
-        v = ufl.TestFunction(self.space)
-        here = self.here
-        ions = sum(here.z[i] * here.c[i] for i in range(n))
-        charge = ions + self.fields.load.function[n]
-        field = ufl.inner(self.slope(u, n), ufl.grad(v[n]))
-        inside = self.permittivity * field
-        for i in range(n):
-            # Without a trace of mobility rows of psi vanish where c underflows.
-            mobile = here.c[i] + TRACE
-            inside += mobile * ufl.inner(self._driven(i, u), ufl.grad(v[i]))
-            if here.velocity is not None:
-                inside -= here.c[i] * self._along(here.velocity, ufl.grad(v[i]))
-        for j, reaction in enumerate(self.reactions):
-            rate = self._constants[f"reaction.{j}"] * reaction.rate(UFL, here.c)
-            inside -= sum(nu * rate * v[i] for i, nu in reaction.stoichiometry.items())
-        form = self.integral(inside) - self.stored(charge * v[n])
-        for j in range(len(self.borders)):
-            form -= self.border_form(j, v)
-        return form
-
-    @property
-    def permittivity(self):
-        """UFL p eps."""
-        return self._constants["poisson"] * ufl.exp(
-            self.fields.ln_mobility.function[self.n_species]
-        )
-
-    def slope(self, u, i: int):
-        """Gradient of psi_i, or of phi, with the mean field of periodic borders."""
-        if not self.periodic:
-            return ufl.grad(u[i])
-        charge = self._constants["z"][i] if i < self.n_species else 1.0
-        return ufl.grad(u[i]) + charge * self._constants["slope"]
-
-    def _driven(self, i: int, u):
-        """D_i grad psi_i."""
-        slope = self.slope(u, i)
-        perp = ufl.exp(self.fields.ln_mobility.function[i])
-        if self.fields.wall is None:
-            return perp * slope
-        normal = unit_normal(self.fields.wall.function[self.n_species])
-        across = ufl.inner(normal, slope) * normal
-        return perp * across + ufl.exp(self.fields.wall.function[i]) * (slope - across)
-
-    def _along(self, velocity, slope):
-        return sum(velocity[a] * slope[a] for a in range(self.domain.dim))
-
-    def border_form(self, j: int, v, **moved):
-        """What the j-th term lets in, tested with v; `moved` is added to its numbers."""
-        border = self.borders[j]
-        here = self.here
-        here.normal = ufl.FacetNormal(self.domain.mesh)
-        k = {
-            name: self._constants[f"border.{j}.{name}"] + moved.get(name, 0)
-            for name in border.numbers
-        }
-        inflow = border.inflow(UFL, k, here)
-        check_species((i for i in inflow if i != -1), self.n_species)
-        total = sum(flux * v[i % (self.n_species + 1)] for i, flux in inflow.items())
-        ds = self.domain.ds(border.place, 2 * self.degree + 2)
-        return self._constants[f"on.{j}"] * total * self.domain.measure * ds
-
-    @contextlib.contextmanager
-    def without_border(self, j: int) -> Iterator[None]:
-        """The equations without the j-th term, which tells what it lets in."""
-        self._constants[f"on.{j}"].value[...] = 0.0
-        try:
-            yield
-        finally:
-            self._constants[f"on.{j}"].value[...] = 1.0
-
-    def _storage(self):
-        v = ufl.TestFunction(self.space)
-        return self.stored(sum(c * v[i] for i, c in enumerate(self.here.c)))
-
     # ----------------------------------------------------------------------- numbers
 
     def put(self, load: Mapping[str, np.ndarray]) -> None:
@@ -347,7 +212,7 @@ class NernstPlanckPoisson:
         """
         size = self.n_species + 1
         component %= size
-        nodes = self.once(place, lambda: self.domain.nodes(self.space, place))
+        nodes = self.once(("nodes", place), lambda: self.domain.nodes(self.space, place))
         return self.once((component, place), lambda: nodes * size + component)
 
     @property
@@ -357,12 +222,14 @@ class NernstPlanckPoisson:
         size = self.n_species + 1
         own = np.flatnonzero(self.order < self.newton.n_owned // size)
         own = own[~np.isin(self.order[own] * size, slaves)]
-        points = np.round(self.points[own], 9)
+        # Rounding keeps copies of a coordinate on different processes equal.
+        points = np.round(self.points[own] / self.domain.extent, 9)
         best = np.lexsort(points.T[::-1])[:1]
-        found = [tuple(point) for point in points[best].tolist()]
-        every = self.domain.comm.allgather(found)
-        lowest = min(itertools.chain(*every))
-        return self.order[own[best]] * size + size - 1 if lowest in found else own[:0]
+        comm = self.domain.comm
+        found = [(*point, comm.rank) for point in points[best].tolist()]
+        *_, rank = min(itertools.chain(*comm.allgather(found)))
+        chosen = own[best] if rank == comm.rank else own[:0]
+        return self.order[chosen] * size + size - 1
 
     def totals(self, owned: np.ndarray) -> np.ndarray:
         """Sum of each component over the nodes of all processes, (n_species + 1,)."""
@@ -383,12 +250,6 @@ class NernstPlanckPoisson:
     def coefficients(self) -> dict[str, NodalField]:
         """Fields that derivatives are taken with respect to."""
         return self.fields.by_name
-
-    def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """What `make` gave the first time, kept for this model: forms compiled later."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        return self._kept[key]
 
     @property
     def order(self) -> np.ndarray:

@@ -95,7 +95,8 @@ class Ties:
         if len(at) and len(there):
             way = (there.min(axis=0) + there.max(axis=0) - at.min(axis=0)) / 2
             way = way - at.max(axis=0) / 2
-        if self._domain.symmetry != "none" and abs(way[0]) > 0:
+        across = abs(way[0]) > SAME * self._domain.extent
+        if self._domain.symmetry != "none" and across:
             raise InputError(
                 "periodic borders at two radii",
                 wanted="a period along the axis",
