@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core.errors import InputError, StageError
+from ..core.errors import StageError
 from .electrode import Electrode
+from .holding import rows_held
 from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
 from .newton import Held, NotConverged
@@ -74,7 +75,6 @@ def gradient(
         When the linear equations cannot be solved.
     """
     check_held(model, solution.conditions)
-    _check_periodic(solution.conditions)
     value = quantity(model, solution)
     held = restore(model, solution)
     check_steady(model, solution, held)
@@ -105,8 +105,9 @@ def linear_change(
     """
     mine = model.order < model.newton.n_owned // (model.n_species + 1)
     old, new = before.load(), after.load()
+    known = {name for name, value in vars(slope).items() if value is not None}
     total = 0.0
-    for name in set(old) & set(vars(slope)):
+    for name in set(old) & known:
         total += float((getattr(slope, name) * (new[name] - old[name]))[..., mine].sum())
     return model.domain.comm.allreduce(total)
 
@@ -141,33 +142,24 @@ class _Adjoint:
             name: quantity.slope(model, conditions, name, equations)
             for name in model.coefficients
         }
-        # mu_ex stands in what holds a concentration: psi - z phi = ln a + mu_ex.
-        rows = np.intersect1d(_fixed_concentrations(model, solution), held.rows)
-        flat["load"][rows] += self.multipliers[rows]
+        flat["load"] += _by_mu_ex(model, conditions, held, self.multipliers)
         blocks = len(model.points), -1
         self.slopes = {
             name: values.reshape(blocks)[model.order].T for name, values in flat.items()
         }
 
 
-def _check_periodic(conditions: Conditions) -> None:
-    """Refuse what is held with the mu_ex of a slave, but at its master."""
-    slaves = {pair.slave for pair in conditions.periodic}
-    both = [place for _, place in conditions.concentration if place in slaves]
-    if both:
-        raise InputError(
-            "a concentration at the second of two periodic borders",
-            wanted="one at the first of them",
-            got=repr(both[0]),
-        )
-
-
-def _fixed_concentrations(model: NernstPlanckPoisson, solution: Solution) -> np.ndarray:
-    """Unknowns of species whose concentration is held."""
-    given, held = solution.conditions.concentration, solution.conditions.psi
-    rows = [model.unknowns(i, place) for i, place in given] or [np.zeros(0, dtype=int)]
-    others = [model.unknowns(i, place) for i, place in held] or [np.zeros(0, dtype=int)]
-    return np.setdiff1d(np.concatenate(rows), np.concatenate(others))
+def _by_mu_ex(model, conditions: Conditions, held: Held, multipliers) -> np.ndarray:
+    """What mu_ex has to do where concentrations are held: it is taken from psi there."""
+    given = rows_held(model, conditions).items()
+    rows = [rows for (kind, *_), rows in given if kind == "concentration"]
+    mine = np.isin(held.rows, np.concatenate([held.rows[:0], *rows]))
+    out, size = np.zeros_like(multipliers), model.n_species + 1
+    out[held.rows[mine]] = multipliers[held.rows[mine]]
+    which, others, slopes = held.entries(model.newton.u.x.array)
+    ions = mine[which] & (others % size < size - 1)
+    np.add.at(out, others[ions], (slopes * multipliers[held.rows[which]])[ions])
+    return out
 
 
 def _at_current(model, solution: Solution, quantity: Quantity, place) -> dict:

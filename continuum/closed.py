@@ -8,10 +8,11 @@ from numpy.typing import ArrayLike
 from ..core.errors import InputError
 from . import _dolfinx as fx
 from .audit import form, volume
+from .holding import phi_is_free
 from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
 from .observables import concentrations
-from .states import Report, Solution, phi_is_free, solution_of
+from .states import Report, Solution, solution_of
 from .steady import Progress
 from .transient import solve_transient
 

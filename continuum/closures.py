@@ -22,6 +22,8 @@ import numpy as np
 from ..core.errors import InputError
 
 NUMPY = SimpleNamespace(exp=np.exp, ln=np.log, tanh=np.tanh, maximum=np.maximum)
+#: Iterations that solve the scalar equation wherever they start from.
+ENOUGH = 30
 
 
 class Closure:
@@ -60,6 +62,27 @@ class Closure:
     def ln_activities(self, c: np.ndarray) -> np.ndarray:
         """Inverse of `ln_concentrations`, shape (n_species, ...)."""
         return np.log(c)
+
+    def excess(self, c: np.ndarray, ln_a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What ions feel of each other where only some concentrations are given.
+
+        Parameters
+        ----------
+        c
+            Concentrations, NaN where the activity is given instead, shape
+            (n_species, n).
+        ln_a
+            Logarithm of the activity; read where c is NaN, shape (n_species, n).
+
+        Returns
+        -------
+        excess
+            ``ln a_i - ln c_i``, shape (n_species, n).
+        slopes
+            Its derivative by ln a_j, zero where c_j is given, shape
+            (n_species, n_species, n).
+        """
+        return np.zeros_like(c), np.zeros((len(c), *np.shape(c)))
 
     def check(self, c: np.ndarray) -> None:
         """Refuse concentrations (n_species, ...) outside the closure's range."""
@@ -129,6 +152,26 @@ class Coupled(Closure):
         m, _ = self._excess(NUMPY, k, self._coordinate(rho))
         exponents = k["exponents"].reshape(-1, *[1] * (np.ndim(c) - 1))
         return np.log(c) + exponents * m
+
+    def excess(self, c, ln_a):
+        """What ions feel of each other where only some concentrations are given."""
+        self._check_count(len(c))
+        k, given = self.parameters, np.isfinite(c)
+        weights, exponents = k["weights"][:, None], k["exponents"][:, None]
+        # A given concentration is an activity that feels nothing.
+        seen = k | {"exponents": np.where(given, 0.0, exponents)}
+        ln = np.where(given, np.log(c), ln_a)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            known = self._coordinate((weights * np.where(given, c, 0.0)).sum(axis=0))
+            total = (weights * np.exp(ln)).sum(axis=0)
+            x = np.maximum(known, self._first(NUMPY, seen, total))
+            for _ in range(ENOUGH):
+                mismatch, slope = self._equation(NUMPY, seen, ln, x)
+                x = x - mismatch / slope
+            m, m_slope = self._excess(NUMPY, k, x)
+            parts = weights * np.exp(ln - seen["exponents"] * m)
+        share = np.where(given, 0.0, parts) / parts.sum(axis=0)
+        return exponents * m, exponents[:, None] * share * m_slope / slope
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ class _Alternating:
         charge, direct = electrode.slopes(Charge(electrode.place))
         # Ions that stay at unknowns which are held there have come in as well.
         held = current.held(model, electrode.conditions)
-        stored = Response.of(model).sum(held, "storage")[: model.newton.n_owned]
+        stored = Response.of(model).sum(held, "state", "storage")[: model.newton.n_owned]
         self._sitting = charge + folded(model, stored), direct
         model.newton.assemble(electrode.held)
         self._steady = _paired(model.newton.matrix, REAL)

@@ -50,6 +50,11 @@ class Held:
         """How far the unknowns are from what they must be."""
         return u[self.rows] + self.factors * u[self.partners] - self.values
 
+    def entries(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Derivatives of the mismatch by other unknowns: row, unknown, value."""
+        which = np.flatnonzero(self.factors)
+        return which, self.partners[which], self.factors[which]
+
 
 class Floating(Protocol):
     """A number that is an unknown too: an electrode's potential at a given current."""
@@ -283,13 +288,13 @@ class Newton:
             self._loose.PtAP(self._ties.matrix, self._matrix)
             self._matrix.zeroRows(self._global(self._ties.slaves), diag=1.0)
         mine = held.rows < self.n_owned
-        rows = self._global(held.rows[mine])
-        self._matrix.zeroRows(rows, diag=1.0)
-        coupled = np.flatnonzero(held.factors[mine])
-        if over_all(self.comm, len(coupled)):
-            partners = self._global(held.partners[mine])
-            for j in coupled:
-                self._matrix.setValue(rows[j], partners[j], held.factors[mine][j])
+        self._matrix.zeroRows(self._global(held.rows[mine]), diag=1.0)
+        which, others, slopes = held.entries(self.u.x.array)
+        coupled = mine[which]
+        if over_all(self.comm, int(coupled.sum())):
+            rows, columns = map(self._global, (held.rows[which], others))
+            for j in np.flatnonzero(coupled):
+                self._matrix.setValue(rows[j], columns[j], slopes[j])
             self._matrix.assemble()
         self._scale.set(1.0)
         if self.direct:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from . import _dolfinx as fx
 from ._dolfinx import over_all
 from .closures import NUMPY
+from .holding import rows_held
 from .medium import Conditions, Medium, Place
 from .model import NernstPlanckPoisson
 from .newton import Newton
-from .periodic import mean_fluxes
 
 
 def concentrations(
@@ -32,45 +35,80 @@ def totals(
     Returns
     -------
     inflow
-        (Species index, place) -> flux into the domain; at the slaves of periodic borders
-        the mean over all cross sections.
+        (Species index, place) -> flux into the domain; through periodic borders it is
+        the mean over all cross sections, which enters at the slave and leaves at the
+        master.
     charge
         Place -> surface charge, of borders that have one.
     """
-    reaction = newton.reactions()
-    species = [*conditions.psi, *conditions.concentration]
-    held = [*species, *((-1, place) for place in conditions.phi)]
-    sums = _sums_at(model, reaction, held)
-    inflow = dict(zip(species, sums, strict=False))
-    charge = dict(zip(conditions.phi, sums[len(species) :], strict=True))
-    ways = () if model.ties is None else model.ties.ways
-    for pair, way in zip(model.periodic, ways, strict=True):
-        fluxes = mean_fluxes(model, reaction, way)
-        inflow |= {(i, pair.slave): float(flux) for i, flux in enumerate(fluxes)}
+    reaction, n = newton.reactions(), model.n_species
+    inflow: dict[tuple[int, Place], float] = {}
+    charge: dict[Place, float] = {}
+
+    def add(i: int, place: Place, amount: float) -> None:
+        if i == n:
+            charge[place] = charge.get(place, 0.0) + amount
+        else:
+            inflow[i, place] = inflow.get((i, place), 0.0) + amount
+
+    held = rows_held(model, conditions)
+    for (_, i, place), amount in zip(held, _sums_at(model, reaction, held), strict=True):
+        add(i, place, amount)
+    for place, share in crossings(model).items():
+        for i, flux in enumerate(_mean_fluxes(model, share)):
+            add(i, place, float(flux))
     for j, border in enumerate(model.borders):
-        place, let_in = border.place, _let_in(model, newton, reaction, j)
-        for i in range(model.n_species):
-            if let_in[i] != 0.0:
-                inflow[i, place] = inflow.get((i, place), 0.0) + let_in[i]
-        if let_in[-1] != 0.0:
-            charge[place] = charge.get(place, 0.0) + let_in[-1]
+        for i, amount in enumerate(_let_in(model, newton, reaction, j)):
+            if amount != 0.0:
+                add(i, border.place, amount)
     return inflow, charge
 
 
-def _sums_at(
-    model: NernstPlanckPoisson, reaction: np.ndarray, held: list[tuple[int, Place]]
-) -> list[float]:
-    """Sums of the residual over where components are held."""
+def _sums_at(model: NernstPlanckPoisson, reaction: np.ndarray, held: Mapping) -> list:
+    """Sums of the residual over what each given value holds."""
 
-    def owned(i: int, place: Place) -> np.ndarray:
-        rows = model.unknowns(i, place)
-        if model.ties is not None:
-            rows = model.ties.united(rows)
+    def owned(rows: np.ndarray) -> np.ndarray:
+        rows = rows if model.ties is None else model.ties.united(rows)
         return rows[rows < len(reaction)]
 
-    rows = [model.once(("owned", *one), lambda one=one: owned(*one)) for one in held]
-    sums = np.array([reaction[mine].sum() for mine in rows])
+    kept = model.once(("owned", *held), lambda: [owned(rows) for rows in held.values()])
+    sums = np.array([reaction[mine].sum() for mine in kept])
     return over_all(model.domain.comm, sums).tolist()
+
+
+def crossings(model: NernstPlanckPoisson) -> dict[Place, np.ndarray]:
+    """Weights of `Equations.transport` whose sum is the mean flux through a border.
+
+    With the part s of the way from master to slave, ``-J . grad s`` integrated is the
+    flux against the way through all cross sections, on average.
+
+    Returns
+    -------
+    dict
+        Periodic border -> s by node, negative for masters, shape (n_nodes,).
+    """
+    shares: dict[Place, np.ndarray] = {}
+    ways = () if model.ties is None else model.ties.ways
+    for pair, way in zip(model.periodic, ways, strict=True):
+        share = model.points @ way / (way @ way)
+        for place, sign in ((pair.slave, 1.0), (pair.master, -1.0)):
+            shares[place] = shares.get(place, 0.0) + sign * share
+    return shares
+
+
+def _mean_fluxes(model: NernstPlanckPoisson, share: np.ndarray) -> np.ndarray:
+    """Sums of the fluxes inside with the weights of `crossings`, (n_species,)."""
+
+    def compiled():
+        with fx.quiet():
+            return fx.form(model.transport)
+
+    vector = fx.petsc_vector(model.newton.u).duplicate()
+    model.newton.before_assembly()
+    fx.assemble_vector(vector, model.once("transport", compiled))
+    blocks = vector.array.reshape(-1, model.n_species + 1)
+    mine = model.order < len(blocks)
+    return model.domain.comm.allreduce(share[mine] @ blocks[model.order[mine]])[:-1]
 
 
 def _let_in(

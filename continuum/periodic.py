@@ -143,26 +143,25 @@ class Ties:
         self.matrix.mult(masters, marked)
         return np.flatnonzero(marked.array)
 
-    def carried(self, rows: dict[int, tuple]) -> dict[int, tuple]:
-        """What is held, that of slaves at their masters instead.
+    def carried(self, rows: dict[int, int]) -> dict[int, int]:
+        """What is said of unknowns, that of slaves at their masters instead.
 
         Parameters
         ----------
         rows
-            Unknown -> (unknown of the same node, factor, value).
+            Unknown -> a number; that of a master comes first, then the highest.
         """
         n, (first, end) = self._space.dofmap.index_map_bs, self._map.local_range
         moved = [
-            (self._target[row], partner - row, *rest)
-            for row, (partner, *rest) in rows.items()
+            (self._target[row], number)
+            for row, number in rows.items()
             if row in self._target
         ]
-        kept = {row: held for row, held in rows.items() if row not in self._target}
+        kept = {row: number for row, number in rows.items() if row not in self._target}
         parts = self._domain.comm.allgather(moved)
-        for target, offset, *rest in itertools.chain(*parts):
-            row = target - n * first
-            if n * first <= target < n * end and row not in kept:
-                kept[row] = (row + offset, *rest)
+        for target, number in sorted(itertools.chain(*parts), key=lambda one: -one[1]):
+            if n * first <= target < n * end:
+                kept.setdefault(target - n * first, number)
         return kept
 
     def _put_matrix(self, master_of: dict[int, int]) -> None:
@@ -192,27 +191,3 @@ def slope_of(ties: Ties, pairs: Sequence[Periodic], dim: int) -> np.ndarray:
     """Mean gradient of phi for the jumps of all pairs, shape (dim,)."""
     jumps = np.array([pair.jump for pair in pairs])
     return (jumps / (ties.ways**2).sum(axis=1)) @ ties.ways[:, :dim]
-
-
-def mean_fluxes(model, reaction: np.ndarray, way: np.ndarray) -> np.ndarray:
-    """Flux of each species against a way through all cross sections, on average.
-
-    Parameters
-    ----------
-    model
-        With periodic borders.
-    reaction
-        Of a steady state (`newton.Newton.reactions`).
-    way
-        From a master to its slave.
-
-    Returns
-    -------
-    ndarray, shape (n_species,)
-        Times the size of a cross section; it enters at the slave.
-    """
-    size = model.n_species + 1
-    mine = model.order * size < len(reaction)
-    share = model.points[mine] @ way / (way @ way)
-    blocks = reaction.reshape(-1, size)[model.order[mine]]
-    return np.array(model.domain.comm.allreduce(share @ blocks))[:-1]

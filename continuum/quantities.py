@@ -13,8 +13,10 @@ import numpy as np
 from ..core.errors import InputError
 from . import _dolfinx as fx
 from ._dolfinx import ufl
+from .holding import rows_held
 from .medium import Conditions, Place
 from .model import NernstPlanckPoisson
+from .observables import crossings
 from .response import Response, restore
 from .states import Solution
 
@@ -99,7 +101,7 @@ class AtPlace:
         return float(self.weights(model) @ [*flows, solution.charge.get(self.place, 0.0)])
 
     def slope(self, model, conditions, name, also=0.0):
-        """Derivative of the reactions at held unknowns, and of what terms let in."""
+        """Derivative of reactions, of what terms let in, and of what passes inside."""
         response, terms = Response.of(model), self.terms(model)
         held, spread = self.held(model, conditions), self.spread(model)
         slope = response.sum(also + held - spread, name)
@@ -109,6 +111,11 @@ class AtPlace:
                 for j in terms:
                     stack.enter_context(model.without_border(j))
                 slope += response.sum(spread, name)
+        share = crossings(model).get(self.place)
+        if share is not None:
+            blocks = np.empty((len(share), model.n_species + 1))
+            blocks[model.order] = np.outer(share, self.weights(model))
+            slope += response.sum(blocks.ravel(), name, "transport")
         return slope
 
     def direct(self, model, conditions, electrode, enters):
@@ -133,25 +140,19 @@ class AtPlace:
         Raises
         ------
         InputError
-            When there is neither such an equation nor a term.
+            When there is no such equation, no term, and no periodic border.
         """
-        found, across = self._found(model, conditions), self._across(model)
+        found = self._found(model, conditions)
         weights, out = self.weights(model), np.zeros(model.nodes.function.x.array.shape)
-        if across is not None:
-            # What passes all cross sections on average, as `periodic.mean_fluxes`.
-            blocks = out.reshape(-1, len(weights))
-            blocks[model.order, :-1] = across[:, None] * weights[:-1]
-        for i in found:
-            rows = model.unknowns(i, self.place)
+        for i, rows in found:
             out[rows if model.ties is None else model.ties.united(rows)] = weights[i]
         return out
 
-    def _found(self, model: NernstPlanckPoisson, conditions: Conditions) -> set[int]:
-        """Components that are held at the place."""
-        given = [*conditions.psi, *conditions.concentration]
-        given += [(model.n_species, place) for place in conditions.phi]
-        found = {i for i, place in given if place == self.place}
-        tied = any(pair.slave == self.place for pair in model.periodic)
+    def _found(self, model, conditions: Conditions) -> list[tuple[int, np.ndarray]]:
+        """Components that are held at the place, and which unknowns."""
+        held = rows_held(model, conditions)
+        found = [(i, rows) for (_, i, place), rows in held.items() if place == self.place]
+        tied = any(self.place in pair.signature() for pair in model.periodic)
         if not found and not tied and not self.terms(model):
             raise InputError(
                 "a place where nothing enters",
@@ -159,14 +160,6 @@ class AtPlace:
                 got=repr(self.place),
             )
         return found
-
-    def _across(self, model: NernstPlanckPoisson) -> np.ndarray | None:
-        """Nodes' part of the way to the place, where it is a periodic border's slave."""
-        ways = () if model.ties is None else model.ties.ways
-        for pair, way in zip(model.periodic, ways, strict=True):
-            if pair.slave == self.place:
-                return model.points @ way / (way @ way)
-        return None
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from . import _dolfinx as fx
 from ._dolfinx import ufl
 from .audit import natural_flows
 from .floating import floating_of, load_at
+from .holding import held_unknowns
 from .model import NernstPlanckPoisson
 from .newton import Held
-from .states import Solution, check_terms, held_unknowns
+from .states import Solution, check_terms
 
 #: Imbalances above this part of the fluxes are those of a state on its way.
 STEADY = 1e-2
@@ -91,7 +92,7 @@ class Response:
     """Derivatives of weighted sums of the equations.
 
     With F the residual of all unknowns, the held ones among them, these are
-    ``d(y . F) / d(what)`` at the present state. One set of kernels serves all weights y.
+    ``d(y . F) / d(what)`` at the present state. One kernel serves all weights y.
     Arrays are in the order of the unknowns of this process, ghosts at the end.
 
     Parameters
@@ -103,25 +104,23 @@ class Response:
     def __init__(self, model: NernstPlanckPoisson):
         self.model = model
         self._weights, self._sum = fx.function(model.space), fx.function(model.space)
-        fields = {"state": model.nodes, **model.coefficients}
-        with fx.quiet():
-            self._forms = {
-                name: self._derivative(model.residual, field)
-                for name, field in fields.items()
-            }
-            self._forms["storage"] = self._derivative(model.storage, model.nodes)
 
-    def _derivative(self, form, field):
+    def _derivative(self, name: str, of: str):
+        form = getattr(self.model, of)
+        field = {"state": self.model.nodes, **self.model.coefficients}[name]
         (test,) = form.arguments()
         tested = ufl.replace(form, {test: self._weights})
-        return fx.form(ufl.derivative(tested, field.function))
+        with fx.quiet():
+            return fx.form(ufl.derivative(tested, field.function))
 
     @classmethod
     def of(cls, model: NernstPlanckPoisson) -> Response:
-        """The one that belongs to a model, compiled the first time."""
+        """The one that belongs to a model."""
         return model.once("response", lambda: cls(model))
 
-    def sum(self, weights: np.ndarray | float, name: str) -> np.ndarray:
+    def sum(
+        self, weights: np.ndarray | float, name: str, of: str = "residual"
+    ) -> np.ndarray:
         """Derivative of the weighted sum, shape (n_unknowns,).
 
         Parameters
@@ -129,13 +128,18 @@ class Response:
         weights
             Shape (n_unknowns,); those of ghosts are taken from their owners.
         name
-            ``"state"``; a key of `NernstPlanckPoisson.coefficients`; or ``"storage"``,
-            for the derivative of the stored amounts by the state.
+            ``"state"``, or a key of `NernstPlanckPoisson.coefficients`.
+        of
+            The model's form that is summed: ``"residual"``, ``"storage"`` or
+            ``"transport"``.
         """
         self.model.newton.before_assembly()
         self._weights.x.array[:] = weights
         fx.petsc_vector(self._weights).ghostUpdate(*fx.FORWARD)
         vector = fx.petsc_vector(self._sum)
-        fx.assemble_vector(vector, self._forms[name])
+        key = "response", name, of
+        fx.assemble_vector(
+            vector, self.model.once(key, lambda: self._derivative(name, of))
+        )
         vector.ghostUpdate(*fx.FORWARD)
         return self._sum.x.array.copy()

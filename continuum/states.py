@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.errors import InputError
-from .borders import check_species, numbers_of
+from .borders import numbers_of
 from .collective import together
+from .holding import check_place
 from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
-from .newton import Held
 from .observables import concentrations, totals
 from .periodic import slope_of
 
@@ -63,7 +63,8 @@ class Solution:
         Shape (n_nodes,).
     inflow
         (species index, place) -> flux into the domain, where psi or c is held or a term
-        lets the species in; summed over the border.
+        lets the species in; summed over the border. The share of a corner of two borders
+        goes to one of them (`holding.rows_held`).
     charge
         Place -> surface charge, where phi is held or a term brings charge; summed over
         the border.
@@ -109,7 +110,7 @@ class Solution:
 
 
 def check_terms(model: NernstPlanckPoisson, conditions: Conditions) -> None:
-    """Refuse conditions whose terms are not those that the model was made for.
+    """Refuse terms that the model was not made for, and electrodes without an area.
 
     Raises
     ------
@@ -125,6 +126,9 @@ def check_terms(model: NernstPlanckPoisson, conditions: Conditions) -> None:
                 got=str(got),
                 mend=f"make the model with {name}=conditions.{name}",
             )
+    for border in conditions.borders:
+        if "potential" in border.numbers:
+            check_place(model, border.place)
 
 
 def load_of(
@@ -160,64 +164,6 @@ def _check_medium(model: NernstPlanckPoisson, medium: Medium) -> None:
                 got=str(got),
                 mend="make the model with the medium's closure and kind",
             )
-
-
-def held_unknowns(
-    model: NernstPlanckPoisson, medium: Medium, conditions: Conditions
-) -> Held:
-    """Which unknowns conditions hold, and at what values."""
-    size = model.n_species + 1
-    rows: dict[int, tuple[int, float, float]] = {}
-    named = (i for i, _ in (*conditions.psi, *conditions.concentration))
-    check_species(named, model.n_species)
-    for (i, place), c in conditions.concentration.items():
-        if not c > 0:
-            raise InputError(
-                "a concentration that cannot be held",
-                wanted="a positive number",
-                got=f"{c:g} for species {i} at {place!r}",
-            )
-        for row in model.unknowns(i, place):
-            partner = row - i + size - 1
-            value = _psi_without_phi(model, medium, conditions, i, c, row // size, place)
-            rows[int(row)] = int(partner), -float(model.charge_numbers[i]), value
-    phi = {(-1, place): value for place, value in conditions.phi.items()}
-    for (i, place), value in {**conditions.psi, **phi}.items():
-        rows |= {int(row): (int(row), 0.0, value) for row in model.unknowns(i, place)}
-    if model.ties is not None:
-        rows = model.ties.carried(rows)
-    if phi_is_free(model, conditions):
-        rows |= {int(row): (int(row), 0.0, 0.0) for row in model.anchor}
-    columns = zip(*rows.values(), strict=True) if rows else ((), (), ())
-    partners, factors, values = columns
-    with together(model.domain.comm):
-        if not np.isfinite(values).all():
-            raise InputError("a condition that is not finite", got=str(conditions)[:200])
-    return Held(
-        np.array(list(rows), dtype=int),
-        np.array(partners, dtype=int),
-        np.array(factors, dtype=float),
-        np.array(values, dtype=float),
-    )
-
-
-def phi_is_free(model: NernstPlanckPoisson, conditions: Conditions) -> bool:
-    """Whether phi may be counted from anywhere; it is zero at `model.anchor` then."""
-    charged = any(model.charge_numbers[i] for i, _ in conditions.psi)
-    metal = any("potential" in border.numbers for border in conditions.borders)
-    return not (conditions.phi or charged or metal)
-
-
-def _psi_without_phi(model, medium, conditions, i, c, node, place) -> float:
-    """``psi_i - z_i phi`` of a concentration at a node."""
-    # The others' concentrations matter to a closure: they are those held here as well.
-    density = np.array(medium.c_ref, dtype=float)
-    for (j, where), value in conditions.concentration.items():
-        if where == place:
-            density[j] = value
-    activity = medium.closure.ln_activities(density)[i] - medium.ln_activity[i]
-    local = int(np.flatnonzero(model.order == node)[0])
-    return float(activity + medium.mu_ex[i, local])
 
 
 def solution_of(

@@ -13,6 +13,7 @@ from ..core.errors import InputError, StageError
 from .bdf import Bdf2
 from .checkpoint import Checkpoint, listed, mapped, of_run
 from .floating import check_same_currents, floating_of
+from .holding import held_unknowns
 from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
 from .newton import NotConverged
@@ -22,7 +23,6 @@ from .states import (
     Solution,
     check_terms,
     drives_of,
-    held_unknowns,
     load_of,
     solution_of,
 )

@@ -199,6 +199,21 @@ def test_linear_change_of_a_quantity():
     assert flux(model, found) - slope.value == pytest.approx(expected, rel=5e-3)
 
 
+def test_concentrations_held_among_free_ions():
+    """The free ion crowds the held ones, and mu_ex of all of them tells how much."""
+    closure = CarnahanStarling([0.1, 0.15, 0.05])
+    model = NernstPlanckPoisson(
+        interval(graded(3.0, 0.1, growth=1.2)), [1, -1, 0], closure=closure
+    )
+    conditions = Conditions(
+        psi={(1, "right"): 0.0, (2, "right"): 0.1},
+        concentration={(0, "left"): 0.7, (0, "right"): 1.5, (2, "left"): 1.2},
+        phi={"left": -1.0, "right": 0.0},
+    )
+    quantities = [Inflow(0, "left"), Inflow(2, "right"), Charge("left"), MIXED]
+    check(model, rough(model, closure=closure), conditions, quantities)
+
+
 def test_bad_input_is_refused():
     model = NernstPlanckPoisson(interval(np.linspace(0, 1, 5)), [1, -1])
     conditions = Conditions(**reservoir(2, "right"))

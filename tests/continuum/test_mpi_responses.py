@@ -14,6 +14,10 @@ pytestmark = [
 ]
 
 
+CASES = ["interval", "strip", "strip by iterations"]
+CASES += ["corners", "corners by iterations", "anchor"]
+
+
 @pytest.fixture(scope="module")
 def found():
     """Numbers by 1 and by 2 processes."""
@@ -21,13 +25,14 @@ def found():
     return [json.loads(one.splitlines()[-1]) for one in printed]
 
 
-@pytest.mark.parametrize("case", ["interval", "strip", "strip by iterations"])
+@pytest.mark.parametrize("case", CASES)
 def test_two_processes_find_what_one_finds(found, case):
     one, two = found
     assert two[case] == pytest.approx(one[case], rel=1e-7, abs=1e-9)
 
 
-def test_the_linear_solver_does_not_matter(found):
+@pytest.mark.parametrize("case", ["strip", "corners"])
+def test_the_linear_solver_does_not_matter(found, case):
     for each in found:
-        direct, iterations = each["strip"], each["strip by iterations"]
+        direct, iterations = each[case], each[f"{case} by iterations"]
         assert iterations == pytest.approx(direct, rel=1e-6, abs=1e-8)

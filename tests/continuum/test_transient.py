@@ -15,10 +15,10 @@ from mesobridge.continuum.bdf import Bdf2  # noqa: E402
 from mesobridge.continuum.borders import Flux, Outflow, Stern  # noqa: E402
 from mesobridge.continuum.closures import Bikerman  # noqa: E402
 from mesobridge.continuum.domain import interval  # noqa: E402
+from mesobridge.continuum.holding import held_unknowns  # noqa: E402
 from mesobridge.continuum.medium import Conditions  # noqa: E402
 from mesobridge.continuum.mesh import graded  # noqa: E402
 from mesobridge.continuum.model import NernstPlanckPoisson  # noqa: E402
-from mesobridge.continuum.states import held_unknowns  # noqa: E402
 from mesobridge.continuum.transient import solve_transient  # noqa: E402
 from mesobridge.core.errors import InputError  # noqa: E402
 
