@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core.errors import StageError
+from ..core.errors import InputError, StageError
 from .electrode import Electrode
 from .holding import rows_held
 from .medium import Conditions, Medium
@@ -102,14 +102,37 @@ def linear_change(
         Of the quantity, in `before`.
     before, after
         They may differ in the profiles that `Gradient` names.
+
+    Raises
+    ------
+    InputError
+        When they differ in anything else.
     """
     mine = model.order < model.newton.n_owned // (model.n_species + 1)
     old, new = before.load(), after.load()
     known = {name for name, value in vars(slope).items() if value is not None}
+    _check_same(model, old, new, known)
     total = 0.0
     for name in set(old) & known:
         total += float((getattr(slope, name) * (new[name] - old[name]))[..., mine].sum())
     return model.domain.comm.allreduce(total)
+
+
+def _check_same(model, old: dict, new: dict, known: set[str]) -> None:
+    others = (old.keys() | new.keys()) - known
+    differ = {
+        name
+        for name in others
+        if not np.array_equal(old.get(name, ()), new.get(name, ()))
+    }
+    every = set().union(*model.domain.comm.allgather(differ))
+    if every:
+        raise InputError(
+            "media that differ in more than a gradient knows",
+            wanted=f"other values of {', '.join(sorted(known & old.keys()))} alone",
+            got=f"others of {', '.join(sorted(every))}",
+            mend="solve both and take the difference",
+        )
 
 
 class _Adjoint:

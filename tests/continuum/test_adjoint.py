@@ -214,6 +214,24 @@ def test_concentrations_held_among_free_ions():
     check(model, rough(model, closure=closure), conditions, quantities)
 
 
+def test_a_change_of_more_than_profiles_is_refused():
+    closure = CarnahanStarling([0.1, 0.15])
+    model = NernstPlanckPoisson(interval(np.linspace(0, 1, 5)), [1, -1], closure=closure)
+    medium = medium_of(model, closure=closure)
+    conditions = Conditions(**reservoir(2, "right"))
+    conditions.phi["left"] = 0.5
+    state = solve_steady(model, medium, conditions)
+    slope = gradient(model, state, Charge("left"))
+    larger = CarnahanStarling([0.1, 0.2])
+    for change, named in (
+        ({"poisson": 3.0}, "poisson"),
+        ({"c_ref": np.array([2.0, 2.0])}, "ln_activity"),
+        ({"closure": larger}, r"closure\.weights"),
+    ):
+        with pytest.raises(InputError, match=named):
+            linear_change(model, slope, medium, replace(medium, **change))
+
+
 def test_bad_input_is_refused():
     model = NernstPlanckPoisson(interval(np.linspace(0, 1, 5)), [1, -1])
     conditions = Conditions(**reservoir(2, "right"))
