@@ -7,6 +7,7 @@ import numpy as np
 from ..core.errors import InputError
 from . import _dolfinx as fx
 from ._dolfinx import ufl
+from .holding import moving
 from .medium import Place
 from .model import NernstPlanckPoisson
 from .quantities import Quantity
@@ -18,7 +19,7 @@ class Electrode:
     """A state, and how the equations and quantities depend on the potential of a place.
 
     That is the potential of a Stern layer and of charge transfer there, and phi where it
-    is held.
+    is held; psi_i that is held beside phi moves by z_i, as in a reservoir.
 
     Parameters
     ----------
@@ -46,9 +47,8 @@ class Electrode:
         self.model, self.conditions, self.place = model, solution.conditions, place
         self.held, n = restore(model, solution), model.newton.n_owned
         check_steady(model, solution, self.held)
-        metal = model.unknowns(-1, place) if place in self.conditions.phi else None
-        enters = self._enters()
-        if metal is None and enters is None:
+        moved, enters = moving(model, self.conditions, place), self._enters()
+        if place not in self.conditions.phi and enters is None:
             raise InputError(
                 "no electrode",
                 wanted="a held potential, a Stern layer or charge transfer",
@@ -59,8 +59,8 @@ class Electrode:
         self.push = folded(model, self.enters)
         held = self.held.rows[self.held.rows < n]
         self.push[held] = 0.0
-        if metal is not None:
-            self.push[np.intersect1d(metal, held)] = 1.0
+        for rows, charge in moved:
+            self.push[np.intersect1d(rows, held)] = charge
 
     def _enters(self) -> np.ndarray | None:
         form = self.model.once(("potential", self.place), self._compiled)

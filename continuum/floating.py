@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..core.errors import InputError
+from .holding import moving
 from .medium import Conditions
 from .model import NernstPlanckPoisson
 from .newton import Held, Newton
@@ -14,6 +15,8 @@ from .states import Solution, load_of
 
 class FloatingPotential:
     """The potential of all terms at a border, and of phi where it is held there.
+
+    Psi that is held beside phi moves along with it.
 
     Parameters
     ----------
@@ -39,14 +42,13 @@ class FloatingPotential:
             for j, border in enumerate(model.borders)
             if border.place == place and "potential" in border.numbers
         ]
-        self._metal = place in conditions.phi
-        if not self._names and not self._metal:
+        self._moving = moving(model, conditions, place)
+        if not self._names and place not in conditions.phi:
             raise InputError(
                 "a current through a border without an electrode",
                 wanted="a held potential, a Stern layer or charge transfer there",
                 got=f"nothing of that at {place!r}",
             )
-        self._rows = model.unknowns(-1, place) if self._metal else np.zeros(0, dtype=int)
         terms = [b for b in conditions.borders if b.place == place]
         given = [getattr(b, "potential", 0.0) for b in terms]
         self.value = float(conditions.phi.get(place, given[0] if given else 0.0))
@@ -68,7 +70,16 @@ class FloatingPotential:
         """Take over a value, in the equations and in what is held."""
         self.value = value
         self.model.put(self.load(value))
-        held.values[np.isin(held.rows, self._rows)] = value
+        if not self._moving:
+            return
+        (metal, _), *ions = self._moving
+        mine, nodes = np.isin(held.rows, metal), held.rows // (self.model.n_species + 1)
+        change = np.zeros(len(self.model.points))
+        change[nodes[mine]] = value - held.values[mine]
+        held.values[mine] = value
+        for rows, charge in ions:
+            mine = np.isin(held.rows, rows)
+            held.values[mine] += charge * change[nodes[mine]]
 
     def mismatch(self) -> float:
         """Current at the present state, less that wanted."""

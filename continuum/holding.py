@@ -130,6 +130,26 @@ def held_unknowns(
     return _among_others(model, medium, conditions, held)
 
 
+def moving(
+    model: NernstPlanckPoisson, conditions: Conditions, place: Place
+) -> list[tuple[np.ndarray, float]]:
+    """What is held that moves with the potential of a place, and by how much.
+
+    Phi by one and psi_i by z_i: ions that an electrode or a reservoir gives and takes
+    have no work to do when both move. Empty where phi is not held.
+    """
+    held, size = rows_held(model, conditions), model.n_species + 1
+    metal = held.get(("phi", size - 1, place))
+    if metal is None:
+        return []
+    ions = [
+        (rows[np.isin(rows // size, metal // size)], float(model.charge_numbers[i]))
+        for (kind, i, where), rows in held.items()
+        if kind == "psi" and where == place
+    ]
+    return [(metal, 1.0), *ions]
+
+
 def phi_is_free(model: NernstPlanckPoisson, conditions: Conditions) -> bool:
     """Whether phi may be counted from anywhere; it is zero at `model.anchor` then."""
     charged = any(model.charge_numbers[i] for i, _ in conditions.psi)

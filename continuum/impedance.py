@@ -58,7 +58,8 @@ def impedance(
     """Spectrum of a steady state, from the equations linearised there.
 
     The potential of the electrode at `place` moves: that of its Stern layer and its
-    charge transfer, and phi where it is held. All else that is held stays.
+    charge transfer, and phi where it is held, with psi_i that is held beside it (a
+    reservoir's potential). All else that is held stays.
 
     Parameters
     ----------

@@ -1,5 +1,7 @@
 """Impedance spectra against closed forms and against themselves; scaled units."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -178,6 +180,36 @@ def test_either_electrode_tells_the_same():
     ends = [impedance(model, state, end, omega).admittance for end in ("left", "right")]
     assert np.abs(ends[0] / ends[1] - 1).max() < 1e-9
     assert abs(ends[0][0]) > 0.1  # ions pass
+
+
+def test_a_reservoir_sees_what_the_electrode_sees():
+    """Psi moves with phi: no ion has work to do in a reservoir whose potential moves."""
+    model = NernstPlanckPoisson(interval(graded(5.0, 1e-2, growth=1.1)), [2, -1])
+    bump = np.exp(-((model.x - 2) ** 2))
+    medium = medium_of(
+        model, mu_ex=np.vstack([bump, -0.5 * bump]), c_ref=np.array([1.0, 2.0])
+    )
+    held = reservoir(2, "right", phi=0.5)
+    held["psi"] = {(0, "right"): 1.0, (1, "right"): -0.5, (0, "left"): 0.4}
+    held["phi"]["left"] = 2.0
+    state = solve_steady(model, medium, Conditions(**held))
+    omega = np.logspace(-3, 3, 13)
+    ends = [impedance(model, state, end, omega).admittance for end in ("left", "right")]
+    assert np.abs(ends[0] / ends[1] - 1).max() < 1e-9
+    # The slowest is the slope of the current, the ions of the electrode moving along.
+    moved = Conditions(
+        held["psi"] | {(0, "left"): 0.4 + 2e-4}, {"left": 2.0001, "right": 0.5}
+    )
+    change = 2 * (
+        solve_steady(model, medium, moved, start=state).inflow[0, "left"]
+        - state.inflow[0, "left"]
+    )
+    slowest = impedance(model, state, "left", 1e-8).admittance[0]
+    assert slowest.real == pytest.approx(change / 1e-4, rel=1e-3)
+    # A given current finds that potential again.
+    given = replace(Conditions(**held), current={"left": 2 * state.inflow[0, "left"]})
+    given.phi["left"], given.psi[0, "left"] = 1.5, 0.4 - 2 * 0.5
+    assert solve_steady(model, medium, given).potential == pytest.approx(2.0, rel=1e-8)
 
 
 def test_kramers_kronig(salt, charged):
