@@ -12,7 +12,6 @@ import hashlib
 import importlib
 import inspect
 import logging
-import math
 import pathlib
 import platform
 import warnings
@@ -283,28 +282,6 @@ def merged(form):
             one = one.reconstruct(found[kind].integrand() + one.integrand())
         found[kind] = one
     return ufl.Form(list(found.values()))
-
-
-def nodal_rule(mesh, degree: int) -> dict | None:
-    """Quadrature whose points are the nodes of a Lagrange space; None without a good one.
-
-    On intervals Lobatto's, exact to the degree ``2 degree - 1``; on other simplices that
-    of the vertices.
-    """
-    dim = mesh.topology.dim
-    if degree == 1:
-        points = np.vstack([np.zeros(dim), np.eye(dim)])
-        weights = np.full(dim + 1, 1.0 / math.factorial(dim + 1))
-    elif degree == 2 and dim == 1:
-        points, weights = np.array([[0.0], [0.5], [1.0]]), np.array([1.0, 4.0, 1.0]) / 6
-    else:
-        return None
-    return {
-        "quadrature_rule": "custom",
-        "quadrature_degree": 2 * degree - 1,
-        "quadrature_points": tuple(map(tuple, points.tolist())),
-        "quadrature_weights": tuple(weights.tolist()),
-    }
 
 
 def form(expression):

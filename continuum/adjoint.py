@@ -8,10 +8,11 @@ import numpy as np
 
 from ..core.errors import InputError, StageError
 from .electrode import Electrode
+from .held import Held
 from .holding import rows_held
 from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
-from .newton import Held, NotConverged
+from .newton import NotConverged
 from .quantities import Current, Quantity
 from .response import check_steady, restore
 from .states import Solution

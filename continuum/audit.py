@@ -133,7 +133,7 @@ def _ion_charge(model: NernstPlanckPoisson, solution: Solution) -> tuple[float, 
     fx.assemble_vector(vector, model.once("amounts", lambda: form(model.storage)))
     amount = model.totals(vector.array)[:-1]
     density = model.coefficients["load"].function[model.n_species]
-    fixed = _total(model, "fixed charge", model.integral(density))
+    fixed = _total(model, "fixed charge", model.nodal(density))
     z = model.charge_numbers
     return float(z @ amount + fixed), float(np.abs(z) @ amount + abs(fixed))
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from . import _dolfinx as fx
 from ._dolfinx import ufl
+from .held import Floating, Held
 from .medium import Medium
 from .model import NernstPlanckPoisson
-from .newton import Floating, Held
 from .observables import concentrations
 
 #: Smallest part of the last concentration that the history may predict.

@@ -214,6 +214,10 @@ def interval(
     """
     vertices = np.asarray(vertices, dtype=float)
     _check_lines(vertices, "vertices")
+    if len(set(names)) < 2:
+        raise InputError(
+            "ends of an interval", wanted="two different names", got=str(names)
+        )
     mesh = fx.interval(vertices, fx.MPI.COMM_SELF if comm is None else comm)
     tags, borders = fx.tag_borders(mesh, _markers(0, vertices, names))
     return Domain(mesh, tags, borders, symmetry)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from . import _dolfinx as fx
 from ._dolfinx import ufl
 from .borders import Border, check_species
 from .closures import Closure
@@ -91,16 +91,18 @@ class Equations:
         return inside * self.domain.measure * dx
 
     def nodal(self, inside):
-        """UFL integral of charges and of what changes in time, at the nodes.
+        """UFL integral of charges and of what changes in time.
 
-        A consistent mass matrix spreads what enters at a node to its neighbours with
-        alternating signs: in steps too short for diffusion over a cell no positive
-        concentration could answer. Lobatto's rule keeps the order. Quadratic elements of
-        more dimensions have no such rule with positive weights. Charges must follow, or
-        neutral solutions would store charge.
+        With electrode reactions it is taken at the nodes. A consistent mass matrix
+        spreads what enters at a node to its neighbours with alternating signs: in steps
+        too short for diffusion over a cell no positive concentration could answer.
+        Lobatto's rule keeps the order, with errors some times larger. Quadratic elements
+        of more dimensions have no such rule with positive weights. Charges must follow,
+        or neutral solutions would store charge.
         """
-        rule = fx.nodal_rule(self.domain.mesh, self.degree)
-        if rule is None:
+        rule = nodal_rule(self.domain.dim, self.degree)
+        reacting = any(border.reacting() for border in self.borders)
+        if rule is None or not reacting:
             return self.integral(inside)
         return inside * self.domain.measure * ufl.dx(metadata=rule)
 
@@ -190,3 +192,24 @@ class Equations:
     def _storage(self):
         v = ufl.TestFunction(self.space)
         return self.nodal(sum(c * v[i] for i, c in enumerate(self.here.c)))
+
+
+def nodal_rule(dim: int, degree: int) -> dict | None:
+    """Quadrature whose points are the nodes of a Lagrange space; None without a good one.
+
+    On intervals Lobatto's, exact to the degree ``2 degree - 1``; on other simplices that
+    of the vertices.
+    """
+    if degree == 1:
+        points = np.vstack([np.zeros(dim), np.eye(dim)])
+        weights = np.full(dim + 1, 1.0 / math.factorial(dim + 1))
+    elif degree == 2 and dim == 1:
+        points, weights = np.array([[0.0], [0.5], [1.0]]), np.array([1.0, 4.0, 1.0]) / 6
+    else:
+        return None
+    return {
+        "quadrature_rule": "custom",
+        "quadrature_degree": 2 * degree - 1,
+        "quadrature_points": tuple(map(tuple, points.tolist())),
+        "quadrature_weights": tuple(weights.tolist()),
+    }

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from ..core.errors import InputError
+from .held import Held
 from .holding import moving
 from .medium import Conditions
 from .model import NernstPlanckPoisson
-from .newton import Held, Newton
+from .newton import Newton
 from .observables import totals
 from .states import Solution, load_of
 

@@ -11,9 +11,9 @@ from ..core.errors import InputError
 from . import _dolfinx as fx
 from .borders import check_species
 from .collective import together
+from .held import Held
 from .medium import Conditions, Medium, Place
 from .model import NernstPlanckPoisson
-from .newton import Held
 from .periodic import SAME
 
 #: ``"psi"``, ``"concentration"`` or ``"phi"``; which component; where.

@@ -11,10 +11,11 @@ from ..core.errors import InputError, StageError
 from . import _dolfinx as fx
 from ._dolfinx import PETSc, ufl
 from .electrode import Electrode
+from .held import Held
 from .linear import LinearSolver
 from .medium import Place
 from .model import NernstPlanckPoisson
-from .newton import Held, NotConverged
+from .newton import NotConverged
 from .quantities import Charge, Current
 from .response import Response, folded
 from .states import Solution

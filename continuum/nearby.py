@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .floating import floating_of
+from .held import Held
+from .holding import held_unknowns
 from .medium import Medium
 from .model import NernstPlanckPoisson
-from .newton import Held, NotConverged
+from .newton import NotConverged
 from .response import restore
-from .states import Report, Solution, held_unknowns, load_of, solution_of
+from .states import Report, Solution, load_of, solution_of
 from .steady import solve_steady
 
 #: Steps with the Jacobian of the known state: each leaves a tenth of the way and costs a
@@ -61,10 +63,8 @@ class Nearby:
                 self.model, medium, known.conditions, start=known, first_step=0.5
             )
         report = Report(1, 0, iterations, ((1.0, iterations, ""),))
-        found = solution_of(self.model, medium, known.conditions, report)
-        if self._floating is None:
-            return found
-        return replace(found, potential=self._floating.value)
+        potential = None if self._floating is None else self._floating.value
+        return solution_of(self.model, medium, known.conditions, report, potential)
 
     def _iterate(self, medium: Medium) -> int:
         """Go from the known state to that of a medium; the number of iterations."""
@@ -73,9 +73,11 @@ class Nearby:
         model.state = self._state
         if self._floating is not None and self.known.potential is not None:
             self._floating.put(self.known.potential, held)
-        chords = 0 if self._chord is None else CHORDS
-        for _ in range(chords):
-            self._chord.step(held, self._floating, fresh=False)
+        chords = self._chord.iterations if self._chord is not None else 0
+        if self._chord is not None:
+            for _ in range(CHORDS):
+                self._chord.step(held, self._floating, fresh=False)
+            chords = self._chord.iterations - chords
         # Increments of a potential that is found do not shrink evenly.
         keep = KEEP if self._floating is None else 0.0
         return chords + model.newton.solve(held, self._floating, keep=keep)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from ._dolfinx import (
     release,
 )
 from .blocks import Guide, Ions
+from .held import Floating, Held
 from .linear import ACCURATE, LinearSolver, Method, NotConverged
 
 #: Relative accuracy of increments: Newton's method needs as many as with exact ones.
@@ -26,46 +26,7 @@ ROUGH = 1e-3
 
 
 #: Increments below this that no longer shrink are those of rounding.
-STALLED = 1e-5
-
-
-@dataclass(frozen=True)
-class Held:
-    """Unknowns that obey ``u[row] + factor u[partner] = value`` instead of the residual.
-
-    Attributes
-    ----------
-    rows, partners
-        Indices of this process, shape (n_held,); ghosts are among them.
-    factors, values
-        Shape (n_held,).
-    """
-
-    rows: np.ndarray
-    partners: np.ndarray
-    factors: np.ndarray
-    values: np.ndarray
-
-    def mismatch(self, u: np.ndarray) -> np.ndarray:
-        """How far the unknowns are from what they must be."""
-        return u[self.rows] + self.factors * u[self.partners] - self.values
-
-    def entries(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Derivatives of the mismatch by other unknowns: row, unknown, value."""
-        which = np.flatnonzero(self.factors)
-        return which, self.partners[which], self.factors[which]
-
-
-class Floating(Protocol):
-    """A number that is an unknown too: an electrode's potential at a given current."""
-
-    value: float
-
-    def put(self, value: float, held: Held) -> None:
-        """Take over a value, in the equations and in what is held."""
-
-    def mismatch(self) -> float:
-        """The equation that determines it, at the present state."""
+STALLED = 1e-6
 
 
 class Newton:
@@ -198,7 +159,7 @@ class Newton:
             rate = size / last if keep and size < last else 1.0
             if size < self.tolerance or size * rate < self.tolerance * (1 - rate):
                 return iteration
-            if STALLED > size > last / 2:  # what is left is rounding
+            if self.direct and STALLED > size > last / 2:  # what is left is rounding
                 return iteration
             fresh, last = size > keep * last, size
         raise NotConverged(f"no convergence in {self.max_iterations} iterations")

@@ -232,19 +232,12 @@ class Potential:
         return 1.0
 
 
-@dataclass(frozen=True)
-class Integral:
-    """Integral of an expression over the domain.
+class OverDomain:
+    """An integral over the domain."""
 
-    Attributes
-    ----------
-    expression
-        Function that gives a UFL expression of the values at a point
-        (`NernstPlanckPoisson.local`): ``lambda here: here.c[0]`` is the amount of the
-        first species.
-    """
-
-    expression: Callable[[SimpleNamespace], Any]
+    def integrated(self, model: NernstPlanckPoisson):
+        """UFL form of it."""
+        raise NotImplementedError
 
     def __call__(self, model: NernstPlanckPoisson, solution: Solution) -> float:
         """Its value."""
@@ -273,7 +266,7 @@ class Integral:
 
         def compiled():
             fields = {"state": model.nodes, **model.coefficients}
-            form = model.integral(self.expression(model.here))
+            form = self.integrated(model)
             if name is not None:
                 form = ufl.derivative(form, fields[name].function)
                 if ufl.algorithms.expand_derivatives(form).empty():
@@ -282,3 +275,39 @@ class Integral:
                 return fx.form(form)
 
         return model.once((self, name), compiled)
+
+
+@dataclass(frozen=True)
+class Integral(OverDomain):
+    """Integral of an expression over the domain.
+
+    Attributes
+    ----------
+    expression
+        Function that gives a UFL expression of the values at a point
+        (`NernstPlanckPoisson.local`): ``lambda here: here.c[0] ** 2``. Each function is
+        compiled once for a model; make it once.
+    """
+
+    expression: Callable[[SimpleNamespace], Any]
+
+    def integrated(self, model):
+        """That of the expression."""
+        return model.integral(self.expression(model.here))
+
+
+@dataclass(frozen=True)
+class Amount(OverDomain):
+    """Amount of a species in the domain, by the rule that conserves it.
+
+    Attributes
+    ----------
+    species
+        Index.
+    """
+
+    species: int
+
+    def integrated(self, model):
+        """That of what is stored."""
+        return model.nodal(model.here.c[self.species])

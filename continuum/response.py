@@ -9,9 +9,9 @@ from . import _dolfinx as fx
 from ._dolfinx import ufl
 from .audit import natural_flows
 from .floating import floating_of, load_at
+from .held import Held
 from .holding import held_unknowns
 from .model import NernstPlanckPoisson
-from .newton import Held
 from .states import Solution, check_terms
 
 #: Imbalances above this part of the fluxes are those of a state on its way.

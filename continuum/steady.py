@@ -12,10 +12,11 @@ import numpy as np
 from ..core.errors import InputError, StageError
 from .borders import at_rest
 from .floating import floating_of, load_at
+from .held import Held
 from .holding import held_unknowns
 from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
-from .newton import ROUGH, Held, NotConverged
+from .newton import ROUGH, NotConverged
 from .observables import concentrations
 from .states import Report, Solution, check_terms, load_of, solution_of
 

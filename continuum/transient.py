@@ -30,6 +30,9 @@ from .steady import Progress
 
 #: Steps grow by at most this factor: BDF2 is stable below 1 + sqrt(2).
 GROWTH = 2.4
+#: Part of the time of diffusion over the smallest cell at a border before which a jump
+#: is met by a mesh, not by ions.
+EARLY = 0.1
 #: Growth of the first steps, which are of first order.
 FIRST_GROWTH = 10.0
 
@@ -135,6 +138,12 @@ def solve_transient(
         When steps become too short.
     """
     stops = _stops(begin, until, at, tolerance)
+    if not longest_step > 0:
+        raise InputError(
+            "the longest step of a transient",
+            wanted="a positive number",
+            got=f"{longest_step:g}",
+        )
     drive = conditions if callable(conditions) else lambda time: conditions
     walk = _Walk(model, medium, drive, start, begin)
     whole = until - begin
@@ -195,6 +204,7 @@ class _Walk:
         self.bdf = Bdf2(model, medium)
         self.bdf.remember(begin, start.charge)
         self.starting = True
+        self._finest = EARLY * _smallest(model) ** 2 / float(np.max(medium.diffusivity))
         self.rejected = self.iterations = 0
         potential = None if self.floating is None else self.floating.value
         self.rows: list[tuple] = [(begin, start.inflow, start.charge, {}, potential)]
@@ -215,8 +225,9 @@ class _Walk:
             else:
                 failure, error = "", self.bdf.error(now) / tolerance
             self.iterations += newton.iterations - before
-            # The first instant after a jump has no error to control: no ion moves.
-            if not failure and (error <= 1.0 or now <= 1e-12 * whole):
+            # The first instant after a jump has no error to control: no ion moves, or
+            # none further than the mesh resolves.
+            if not failure and (error <= 1.0 or self._unresolved(now, whole)):
                 break
             self.rejected += 1
             wanted = now * (0.25 if failure else _within(0.1, self._factor(error), 0.8))
@@ -229,6 +240,10 @@ class _Walk:
         if self.starting:
             self.bdf.restart()
         return max(now, min(step, wanted)) * _within(0.2, factor, limit)
+
+    def _unresolved(self, step: float, whole: float) -> bool:
+        """Whether a first step is too short to tell by how much it errs."""
+        return step <= 1e-12 * whole or (self.bdf.order == 1 and step <= self._finest)
 
     def _attempt(self, step: float) -> Conditions:
         conditions = self._conditions(self.time + step)
@@ -346,3 +361,8 @@ def _stuck(time: float, why: str) -> StageError:
         got=f"at time {time:.6g}: {why}",
         mend="refine the mesh where fields are steep, or raise the tolerance",
     )
+
+
+def _smallest(model: NernstPlanckPoisson) -> float:
+    """Height of the cells at that border where they are lowest."""
+    return min(model.domain.size_at(name) for name in model.domain.borders)

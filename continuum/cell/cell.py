@@ -115,6 +115,15 @@ class Cell:
         self.domain, self.ions, self.borders = domain, tuple(ions), dict(borders)
         self.electroneutral, self.progress = electroneutral, progress
         self._check_names()
+        for name, value in (
+            ("unit", si(unit, "m")),
+            ("temperature", si(temperature, "K")),
+            ("permittivity", float(permittivity)),
+        ):
+            if not 0 < value < np.inf:
+                raise InputError(
+                    f"{name} of a cell", wanted="a positive number", got=f"{value:g}"
+                )
         self.scales = Scales(
             si(unit, "m"),
             max(ion.density for ion in ions),
@@ -316,11 +325,20 @@ class Cell:
         StageError
             When the way in time stops.
         """
+        conditions = self.conditions(drive)
+        if conditions.psi or conditions.concentration:
+            raise InputError(
+                "amounts of a cell that is open",
+                wanted="no border that holds a species",
+                got=", ".join(sorted({place for _, place in conditions.psi}))
+                or "held concentrations",
+                mend="Cell.steady finds the state that its borders determine",
+            )
         given = self._setting.concentrations(mean or {})
         amounts = [given.get(i, c) for i, c in enumerate(self._bulk)]
         with shown("settling", self.shows(progress)) as tell:
             solution = solve_closed(
-                self.model, self.medium, self.conditions(drive), amounts, progress=tell
+                self.model, self.medium, conditions, amounts, progress=tell
             )
         return State(self, solution)
 

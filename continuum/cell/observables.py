@@ -122,7 +122,7 @@ class Amount(Observable):
 
     def scaled(self, cell):
         """Integral of the concentration."""
-        return quantities.Integral(_Concentration(cell.index(self.species)))
+        return quantities.Amount(cell.index(self.species))
 
     def unit(self, cell):
         """Mol, per m or m2."""
@@ -142,13 +142,3 @@ class Potential(Observable):
     def unit(self, cell):
         """V."""
         return cell.scales.potential, "V"
-
-
-@dataclass(frozen=True)
-class _Concentration:
-    """Of a species, as an integrand that can be sent to other processes."""
-
-    species: int
-
-    def __call__(self, here):
-        return here.c[self.species]

@@ -175,12 +175,12 @@ class Reservoir(Condition):
     Attributes
     ----------
     potential
-        V; ``None`` lets it float (electroneutral cells find it themselves).
+        V.
     concentration
         Species -> mol/m3, where it differs from the bulk of the ions.
     """
 
-    potential: Quantity | None = 0.0
+    potential: Quantity = 0.0
     concentration: Mapping[str, Quantity] = field(default_factory=dict)
 
     def pieces(self, place, cell):
@@ -199,7 +199,7 @@ class Reservoir(Condition):
             )
         density = np.array([c[i] for i in range(len(cell.ions))])
         shift = cell.ln_activity(density)
-        phi = 0.0 if self.potential is None else cell.potential(self.potential)
+        phi = cell.potential(self.potential)
         psi = {i: shift[i] + ion.charge * phi for i, ion in enumerate(cell.ions)}
         return Pieces(psi, phi=None if cell.neutral else phi)
 

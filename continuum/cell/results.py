@@ -51,6 +51,14 @@ class State:
     solution: Solution
     time: float | None = None
 
+    def __repr__(self) -> str:
+        when = "steady" if self.time is None else f"at {self.time:.6g} s"
+        names = ", ".join(ion.name for ion in self.cell.ions)
+        size = f"{len(self.solution.points)} nodes"
+        unit = f"A {total_unit(self.cell)[1]}".strip()
+        currents = [f"{name} {value:.4g}" for name, value in self.current.items()]
+        return f"<State {when}: {names}; {size}; current / {unit}: {', '.join(currents)}>"
+
     @property
     def points(self) -> np.ndarray:
         """Nodes, shape (n_nodes, 3), m."""
@@ -231,6 +239,11 @@ class Series:
     cell: Cell
     run: Run
     drive: dict[str, dict[str, np.ndarray]]
+
+    def __repr__(self) -> str:
+        span = f"{self.time[0]:.6g} to {self.time[-1]:.6g} s"
+        rejected = f"{self.run.rejected} made again"
+        return f"<Series {span}: {self.run.steps} steps, {rejected}>"
 
     @property
     def time(self) -> np.ndarray:

@@ -17,6 +17,7 @@ from mesobridge.continuum.cell import (  # noqa: E402
     Redox,
     Reservoir,
     Wall,
+    voltage_step,
 )
 from mesobridge.continuum.domain import interval  # noqa: E402
 from mesobridge.continuum.mesh import graded  # noqa: E402
@@ -104,3 +105,34 @@ def test_the_permittivity_is_that_of_the_profiles():
     assert film.make_cell(table).debye_length == pytest.approx(
         film.make_cell().debye_length * np.sqrt(10.0 / 78.49), rel=1e-12
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("unit", "-1 nm"), ("unit", 0.0), ("temperature", 0.0), ("permittivity", -2.0)],
+)
+def test_scales_are_positive(name, value):
+    with pytest.raises(InputError, match=f"{name} of a cell"):
+        cell(Wall(), **{name: value})
+
+
+def test_amounts_of_an_open_cell():
+    with pytest.raises(InputError, match="a cell that is open"):
+        cell(Wall()).settled({"Na": 50.0, "Cl": 50.0})
+
+
+def test_ends_and_steps():
+    with pytest.raises(InputError, match="two different names"):
+        interval(FINE, names=("a", "a"))
+    with pytest.raises(InputError, match="longest step"):
+        voltage_step(cell(Electrode()), "left", 0.1, "1 ns", longest_step=-1.0)
+
+
+def test_states_and_series_tell_what_they_are_in_a_line():
+    one = cell(Electrode())
+    assert repr(one.steady({"left": {"potential": 0.01}})).startswith(
+        "<State steady: Na, Cl"
+    )
+    run = voltage_step(one, "left", 0.01, "1 ns", tolerance=0.1)
+    assert repr(run).startswith("<Series 0 to 1e-09 s: ")
+    assert max(len(repr(run)), len(repr(run.last))) < 160

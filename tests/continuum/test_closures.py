@@ -12,10 +12,10 @@ from mesobridge.continuum.activity import Activity  # noqa: E402
 from mesobridge.continuum.borders import SurfaceCharge  # noqa: E402
 from mesobridge.continuum.closures import NUMPY, Bikerman, CarnahanStarling, Closure  # noqa: E402
 from mesobridge.continuum.domain import interval  # noqa: E402
+from mesobridge.continuum.held import Held  # noqa: E402
 from mesobridge.continuum.medium import Conditions  # noqa: E402
 from mesobridge.continuum.mesh import graded  # noqa: E402
 from mesobridge.continuum.model import NernstPlanckPoisson  # noqa: E402
-from mesobridge.continuum.newton import Held  # noqa: E402
 from mesobridge.continuum.steady import solve_steady  # noqa: E402
 from mesobridge.core.errors import InputError  # noqa: E402
 from mesobridge.core.schema import dataset  # noqa: E402

@@ -45,7 +45,7 @@ def test_what_is_wanted_is_held(closure, potential):
     medium = medium_of(model, closure=closure, mu_ex=wave)
     found = solve_steady(model, medium, crowded(potential, 2.0))
     assert found.concentration[0, 0] == pytest.approx(2.0, rel=1e-9)
-    near = solve_steady(model, medium, crowded(potential, 2.1), start=found, near=True)
+    near = solve_steady(model, medium, crowded(potential, 2.1), start=found)
     assert near.concentration[0, 0] == pytest.approx(2.1, rel=1e-9)
     # Newton's method stays of second order: a wrong slope would take dozens of steps.
     assert near.report.iterations <= 12

@@ -12,10 +12,11 @@ from scipy.integrate import quad  # noqa: E402
 from mesobridge.continuum.borders import ChargeTransfer, Stern, SurfaceCharge  # noqa: E402
 from mesobridge.continuum.closures import Bikerman  # noqa: E402
 from mesobridge.continuum.domain import interval  # noqa: E402
+from mesobridge.continuum.held import Held  # noqa: E402
 from mesobridge.continuum.medium import Conditions, Medium, Scales  # noqa: E402
 from mesobridge.continuum.mesh import graded, with_points  # noqa: E402
 from mesobridge.continuum.model import NernstPlanckPoisson  # noqa: E402
-from mesobridge.continuum.newton import Held, NotConverged  # noqa: E402
+from mesobridge.continuum.newton import NotConverged  # noqa: E402
 from mesobridge.continuum.steady import solve_steady  # noqa: E402
 from mesobridge.core.errors import InputError, StageError  # noqa: E402
 

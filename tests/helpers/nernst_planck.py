@@ -71,7 +71,7 @@ class Functionals:
     def __init__(self, model, make):
         self._model = model
         with fx.quiet():
-            self._forms = [fx.form(model.integral(part)) for part in make(model.here)]
+            self._forms = [fx.form(model.nodal(part)) for part in make(model.here)]
 
     def __call__(self):
         model = self._model
