@@ -127,6 +127,8 @@ def held_unknowns(
         if not np.isfinite(values).all():
             raise InputError("a condition that is not finite", got=str(conditions)[:200])
     held = Held(rows.astype(int), partners.astype(int), factors, values)
+    if not conditions.concentration:
+        return held
     return _among_others(model, medium, conditions, held)
 
 
