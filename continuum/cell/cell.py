@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -22,6 +21,7 @@ from .build import make_closure, make_reaction
 from .conditions import check_amounts, check_borders, check_changes, gathered
 from .parts import Condition, Ion, Pieces, Quantity, Setting, si
 from .progress import Show, shown
+from .resolution import check_layers, check_mesh
 from .results import State
 
 
@@ -159,7 +159,7 @@ class Cell:
             self.distance = wall_distance(domain, walls, self.model.points)
         self.replicate, self._fixed, self._velocity = replicate, fixed_charge, velocity
         self.medium = self.make_medium(replicate)
-        self._check_mesh()
+        check_mesh(self)
 
     # ------------------------------------------------------------------------- set-up
 
@@ -216,24 +216,6 @@ class Cell:
             **values,
         )
 
-    def _check_mesh(self) -> None:
-        """Warn of cells at charged borders that cannot hold a double layer."""
-        if self.electroneutral:
-            return
-        debye = self.debye_length / self.scales.length
-        for name, pieces in self._pieces().items():
-            if not pieces.charges(len(self.ions)):
-                continue
-            size = self.domain.size_at(name)
-            if size > 0.5 * debye:
-                nm = self.scales.length * 1e9
-                warnings.warn(
-                    f"cells at {name!r} are {size * nm:.3g} nm high; a double layer "
-                    f"there needs {0.2 * debye * nm:.2g} nm or less "
-                    f"(Debye length {debye * nm:.3g} nm)",
-                    stacklevel=3,
-                )
-
     @property
     def debye_length(self) -> float:
         """Of the bulk, m."""
@@ -246,7 +228,8 @@ class Cell:
 
     # --------------------------------------------------------------------- conditions
 
-    def _pieces(self, drive: Mapping[str, Mapping] | None = None) -> dict[str, Pieces]:
+    def pieces(self, drive: Mapping[str, Mapping] | None = None) -> dict[str, Pieces]:
+        """What the condition of each border means to the solver."""
         found = {}
         for name, condition in self.borders.items():
             one = condition.changed((drive or {}).get(name, {}))
@@ -262,7 +245,7 @@ class Cell:
             When a border is unknown or has no such field.
         """
         check_changes(self.borders, drive or {})
-        return gathered(self._pieces(drive), self.domain.area)
+        return gathered(self.pieces(drive), self.domain.area)
 
     def steady(
         self,
@@ -299,7 +282,9 @@ class Cell:
                 start=None if start is None else start.solution,
                 progress=tell,
             )
-        return State(self, solution)
+        state = State(self, solution)
+        check_layers(state)
+        return state
 
     def settled(
         self,
