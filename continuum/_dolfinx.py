@@ -286,7 +286,8 @@ def merged(form):
 
 def form(expression):
     """Compile a UFL form."""
-    return dolfinx.fem.form(expression, **_jit())
+    with quiet():
+        return dolfinx.fem.form(expression, **_jit())
 
 
 @functools.cache

@@ -110,6 +110,13 @@ def _mean(model: NernstPlanckPoisson, values: ArrayLike) -> np.ndarray:
     return comm.allreduce(own.sum(axis=-1)) / comm.allreduce(own.shape[-1])
 
 
+def amounts(model: NernstPlanckPoisson) -> np.ndarray:
+    """Of each species in the domain, at the model's state, shape (n_species,)."""
+    vector = fx.petsc_vector(model.newton.u).duplicate()
+    fx.assemble_vector(vector, model.once("amounts", lambda: fx.form(model.storage)))
+    return model.totals(vector.array)[:-1]
+
+
 def volume(model: NernstPlanckPoisson) -> float:
     """Of the domain, of all its turn in axial symmetry."""
     return _total(model, "volume", model.integral(fx.constant(model.domain.mesh, 1.0)))
@@ -129,9 +136,7 @@ def _produced(model: NernstPlanckPoisson) -> np.ndarray:
 
 def _ion_charge(model: NernstPlanckPoisson, solution: Solution) -> tuple[float, float]:
     """Charge inside, and the sum of the ions' charges by magnitude."""
-    vector = fx.petsc_vector(model.newton.u).duplicate()
-    fx.assemble_vector(vector, model.once("amounts", lambda: form(model.storage)))
-    amount = model.totals(vector.array)[:-1]
+    amount = amounts(model)
     density = model.coefficients["load"].function[model.n_species]
     fixed = _total(model, "fixed charge", model.nodal(density))
     z = model.charge_numbers
@@ -150,17 +155,11 @@ def _energy(model: NernstPlanckPoisson, load: Mapping[str, np.ndarray]) -> float
             metal = fx.constant(model.domain.mesh, load[f"border.{j}.potential"])
             ds = model.domain.ds(border.place, 2 * model.degree)
             drop = (metal - phi) ** 2 * model.domain.measure * ds
-            squares = fx.assemble_scalar(form(drop), model.domain.comm)
+            squares = fx.assemble_scalar(fx.form(drop), model.domain.comm)
             total += float(load[f"border.{j}.capacitance"]) / 2 * squares
     return total
 
 
 def _total(model: NernstPlanckPoisson, name: str, integral) -> float:
-    compiled = model.once(name, lambda: form(integral))
+    compiled = model.once(name, lambda: fx.form(integral))
     return fx.assemble_scalar(compiled, model.domain.comm)
-
-
-def form(expression):
-    """A compiled form."""
-    with fx.quiet():
-        return fx.form(expression)

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from ..core.errors import InputError
 from . import _dolfinx as fx
-from .audit import form, volume
+from .audit import amounts, volume
 from .holding import phi_is_free
 from .medium import Conditions, Medium
 from .model import NernstPlanckPoisson
@@ -97,9 +97,7 @@ def _spread(
 def _means(model: NernstPlanckPoisson) -> np.ndarray:
     """Of the concentrations of the model's state, shape (n_species,)."""
     model.freeze()
-    vector = fx.petsc_vector(model.newton.u).duplicate()
-    fx.assemble_vector(vector, model.once("amounts", lambda: form(model.storage)))
-    return model.totals(vector.array)[:-1] / volume(model)
+    return amounts(model) / volume(model)
 
 
 def _check_neutral(model: NernstPlanckPoisson, found: Solution, mean: np.ndarray) -> None:

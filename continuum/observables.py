@@ -98,14 +98,9 @@ def crossings(model: NernstPlanckPoisson) -> dict[Place, np.ndarray]:
 
 def _mean_fluxes(model: NernstPlanckPoisson, share: np.ndarray) -> np.ndarray:
     """Sums of the fluxes inside with the weights of `crossings`, (n_species,)."""
-
-    def compiled():
-        with fx.quiet():
-            return fx.form(model.transport)
-
     vector = fx.petsc_vector(model.newton.u).duplicate()
     model.newton.before_assembly()
-    fx.assemble_vector(vector, model.once("transport", compiled))
+    fx.assemble_vector(vector, model.once("transport", lambda: fx.form(model.transport)))
     blocks = vector.array.reshape(-1, model.n_species + 1)
     mine = model.order < len(blocks)
     return model.domain.comm.allreduce(share[mine] @ blocks[model.order[mine]])[:-1]

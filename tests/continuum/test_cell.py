@@ -1,6 +1,7 @@
 """Cells in SI: against formulas in SI; what users get wrong."""
 
 import numpy as np
+import profiled_cell as film
 import pytest
 
 pytest.importorskip("dolfinx")
@@ -24,7 +25,6 @@ from mesobridge.continuum.domain import interval, rectangle  # noqa: E402
 from mesobridge.continuum.mesh import graded  # noqa: E402
 from mesobridge.core.artefact import read_dataset  # noqa: E402
 from mesobridge.core.errors import InputError, SchemaError  # noqa: E402
-from mesobridge.core.schema import dataset  # noqa: E402
 
 pytestmark = pytest.mark.fem
 E, KT = 1.602176634e-19, 1.380649e-23 * 298.15
@@ -211,31 +211,10 @@ def test_totals_of_a_cylinder_are_per_length():
     assert cell.steady().charge["wire"] == pytest.approx(exact, rel=1e-4)
 
 
-def profiles(distance, mu_ex, d_ratio, bulk=(2e-9, 2e-9)):
+def profiles(distance, mu_ex, d_ratio):
     """``transport-coefficients/1`` of Na and Cl, two replicates."""
-    d_perp = np.array(bulk)[:, None] * d_ratio
-    shape = (2, 1, 1)
-    values = {
-        "distance": distance,
-        "species": ["Na", "Cl"],
-        "charge_number": [1.0, -1.0],
-        "D_par": np.tile(np.array(bulk)[:, None] * np.sqrt(d_ratio), shape),
-        "D_perp": np.tile(d_perp, shape),
-        "mu_ex": np.array([1.0, 1.5])[:, None, None] * np.array([mu_ex, mu_ex]) * KT,
-        "relative_permittivity": np.full(len(distance), 78.49),
-        "bulk_density": np.full((2, 2), 6e25),
-        "bulk_D": np.tile(bulk, (2, 1)),
-        "reaction_plane": [1e-10, 1e-10],
-        "valid_from": [0.0, 0.0],
-    }
-    attrs = {
-        "temperature": 298.15,
-        "surface_charge": 0.0,
-        "taper_start": distance[-1] / 2,
-        "bulk_plane": distance[-1],
-        "n_units": 10,
-    }
-    return dataset("transport-coefficients/1", values, attrs)
+    both = np.array([1.0, 1.5])[:, None, None] * np.array([mu_ex, mu_ex])
+    return film.profiles(both, np.tile(d_ratio, (2, 2, 1)), distance=distance)
 
 
 DISTANCE = np.linspace(0, 3e-9, 61)
