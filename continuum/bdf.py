@@ -19,6 +19,9 @@ LEAST = 0.2
 #: Where Newton's method starts is no further from the last state (kT): where ions are
 #: driven out psi bends, and concentrations follow its exponential.
 FARTHEST = 1.0
+#: Newton iterations of a step: after a jump kinetics of 20 kT and more are climbed down by
+#: 1 kT in each, and no shorter step would need fewer.
+MOST = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +78,9 @@ class Bdf2:
         # The error after such a step is its square, or a small part of it when linear
         # systems are solved by iterations: amounts are kept to 1e-12.
         self.newton.damped = True
+        self.newton.max_iterations = MOST
+        # Neutral ions tell phi by their difference, which short steps drown in rounding.
+        self.newton.stalled = 1e-6 if medium.poisson else 1e-4
         self.newton.tolerance = 1e-7 if self.newton.direct else 1e-9
         with fx.quiet():
             self._storage = fx.form(model.storage)
@@ -138,8 +144,24 @@ class Bdf2:
             found[place] = found.get(place, 0.0) + float(carried)
         return found
 
-    def attempt(self, step: float, held: Held, floating: Floating | None = None) -> int:
+    def attempt(
+        self,
+        step: float,
+        held: Held,
+        floating: Floating | None = None,
+        *,
+        guess: np.ndarray | None = None,
+    ) -> int:
         """Newton iterations to the state after a step.
+
+        Parameters
+        ----------
+        step
+            Its length.
+        held, floating
+            As in `Newton.solve`.
+        guess
+            Unknowns to start from; extrapolated ones by default.
 
         Raises
         ------
@@ -150,7 +172,7 @@ class Bdf2:
         self._w0.value[...] = w[0]
         self._put_history(w)
         unknowns = self.model.newton.u.x.array
-        unknowns[:] = self._extrapolated(step)
+        unknowns[:] = self._extrapolated(step) if guess is None else guess
         value = 0.0 if floating is None else floating.value
         try:
             return self.newton.solve(held, floating)

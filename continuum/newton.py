@@ -25,10 +25,6 @@ from .linear import ACCURATE, LinearSolver, Method, NotConverged
 ROUGH = 1e-3
 
 
-#: Increments below this that no longer shrink are those of rounding.
-STALLED = 1e-6
-
-
 class Newton:
     """Solver of ``residual(u) = 0``.
 
@@ -58,6 +54,8 @@ class Newton:
     damped
         Whether increments above 1 count as ``1 + ln`` of them, as in simulators of
         semiconductors: far from the solution exponentials make steps too long.
+    stalled
+        Increments below this that no longer shrink are those of rounding.
     iterations, linear_iterations
         Of all solves so far, failed ones too.
     """
@@ -80,6 +78,7 @@ class Newton:
         self.before_assembly = before_assembly
         self.load: Any = None
         self.damped = False
+        self.stalled = 1e-6
         self.iterations = self.linear_iterations = 0
         space = u.function_space
         self._map = space.dofmap.index_map
@@ -159,7 +158,7 @@ class Newton:
             rate = size / last if keep and size < last else 1.0
             if size < self.tolerance or size * rate < self.tolerance * (1 - rate):
                 return iteration
-            if self.direct and STALLED > size > last / 2:  # what is left is rounding
+            if self.direct and self.stalled > size > last / 2:  # what is left is rounding
                 return iteration
             fresh, last = size > keep * last, size
         raise NotConverged(f"no convergence in {self.max_iterations} iterations")

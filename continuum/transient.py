@@ -30,11 +30,11 @@ from .steady import Progress
 
 #: Steps grow by at most this factor: BDF2 is stable below 1 + sqrt(2).
 GROWTH = 2.4
-#: Part of the time of diffusion over the smallest cell at a border before which a jump
-#: is met by a mesh, not by ions.
-EARLY = 0.1
 #: Growth of the first steps, which are of first order.
 FIRST_GROWTH = 10.0
+#: Times that a first step is made 100 times longer when Newton's method fails: ions answer
+#: a jump more slowly later, and shorter steps start from there.
+LONGER = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +204,6 @@ class _Walk:
         self.bdf = Bdf2(model, medium)
         self.bdf.remember(begin, start.charge)
         self.starting = True
-        self._finest = EARLY * _smallest(model) ** 2 / float(np.max(medium.diffusivity))
         self.rejected = self.iterations = 0
         potential = None if self.floating is None else self.floating.value
         self.rows: list[tuple] = [(begin, start.inflow, start.charge, {}, potential)]
@@ -212,25 +211,32 @@ class _Walk:
 
     def advance(self, step: float, stop: float, tolerance: float, whole: float) -> float:
         """Make one step that is good enough, and return the length of the next."""
-        wanted, newton = step, self.bdf.newton
+        wanted, guess, longer = step, None, LONGER if len(self.rows) == 1 else 0
         while True:
             left = stop - self.time
             # What would be left as a sliver is shared between two steps.
             now = left if wanted >= left else min(wanted, max(0.5 * left, left - wanted))
-            before = newton.iterations
+            before = self.bdf.newton.iterations
             try:
-                conditions = self._attempt(now)
+                conditions = self._attempt(now, guess)
             except NotConverged as exc:
                 failure, error = str(exc), np.inf
             else:
                 failure, error = "", self.bdf.error(now) / tolerance
-            self.iterations += newton.iterations - before
-            # The first instant after a jump has no error to control: no ion moves, or
-            # none further than the mesh resolves.
-            if not failure and (error <= 1.0 or self._unresolved(now, whole)):
+                # After a jump a shorter step ends near a longer one.
+                guess = self.model.newton.u.x.array.copy() if self.bdf.order == 1 else None
+            self.iterations += self.bdf.newton.iterations - before
+            # The first instant after a jump has no error to control: no ion moves.
+            if not failure and (error <= 1.0 or now <= 1e-12 * whole):
                 break
             self.rejected += 1
-            wanted = now * (0.25 if failure else _within(0.1, self._factor(error), 0.8))
+            if failure and longer and guess is None and now < left:
+                longer, wanted = longer - 1, 100 * now
+                continue
+            if failure:
+                wanted = 0.25 * (min(now, step) if guess is None else now)
+            else:
+                wanted = now * _within(0.1, self._factor(error), 0.8)
             if wanted < 1e-15 * whole:
                 raise _stuck(self.time, failure or "an error that no step makes small")
         factor = self._factor(error)
@@ -241,17 +247,13 @@ class _Walk:
             self.bdf.restart()
         return max(now, min(step, wanted)) * _within(0.2, factor, limit)
 
-    def _unresolved(self, step: float, whole: float) -> bool:
-        """Whether a first step is too short to tell by how much it errs."""
-        return step <= 1e-12 * whole or (self.bdf.order == 1 and step <= self._finest)
-
-    def _attempt(self, step: float) -> Conditions:
+    def _attempt(self, step: float, guess: np.ndarray | None) -> Conditions:
         conditions = self._conditions(self.time + step)
         self.model.put(drives_of(self.model, conditions))
         held = held_unknowns(self.model, self.medium, conditions)
         if self.floating is not None:
             self.floating.aim(conditions, step, self.bdf)
-        self.bdf.attempt(step, held, self.floating)
+        self.bdf.attempt(step, held, self.floating, guess=guess)
         return conditions
 
     def _conditions(self, time: float) -> Conditions:
@@ -362,7 +364,3 @@ def _stuck(time: float, why: str) -> StageError:
         mend="refine the mesh where fields are steep, or raise the tolerance",
     )
 
-
-def _smallest(model: NernstPlanckPoisson) -> float:
-    """Height of the cells at that border where they are lowest."""
-    return min(model.domain.size_at(name) for name in model.domain.borders)

@@ -384,19 +384,22 @@ def test_inlet_gives_the_flux_it_names():
 
 @pytest.mark.parametrize("electroneutral", [True, False])
 @pytest.mark.parametrize("trace", [1e-6, 1.0])
-def test_a_step_where_the_product_is_a_trace(trace, electroneutral):
+@pytest.mark.parametrize("kinetics", [("1e-5 m/s", 0.3), ("1 m/s", 0.5), ("1 m/s", 1.0)])
+def test_a_step_where_the_product_is_a_trace(trace, kinetics, electroneutral):
     """Cottrell: ``F c sqrt(D / pi t)`` after a second, doi:10.1149/1.2426467.
 
-    A consistent mass matrix would ask for negative concentrations beside the electrode.
+    A consistent mass matrix would ask for negative concentrations beside the electrode;
+    fast kinetics take Newton's method many iterations at first.
     """
-    couple = Redox({"Fe2": 1}, {"Fe3": 1}, "0 V", rate="1e-5 m/s")
+    rate, potential = kinetics
+    couple = Redox({"Fe2": 1}, {"Fe3": 1}, "0 V", rate=rate)
     layer = {} if electroneutral else {"stern": "20 uF/cm**2"}
     ions = iron("1 mmol/L", trace, 1002.0 + 3 * trace)
     first = 5.0 if electroneutral else 0.05
     domain = interval(graded(200e3, first, growth=1.15), names=("electrode", "bulk"))
     borders = {"electrode": Electrode(reactions=(couple,), **layer), "bulk": Reservoir()}
     cell = Cell(domain, ions, borders, electroneutral=electroneutral)
-    run = voltage_step(cell, "electrode", "0.3 V", "1 s", start=cell.at_rest())
+    run = voltage_step(cell, "electrode", potential, "1 s", start=cell.at_rest())
     exact = FARADAY * np.sqrt(0.7e-9 / np.pi)
-    assert run.current["electrode"][-1] == pytest.approx(exact, rel=0.02)
+    assert run.current["electrode"][-1] == pytest.approx(exact, rel=0.01)
     assert min(run.last.concentration["Fe2"]) > 0
