@@ -19,8 +19,8 @@ LEAST = 0.2
 #: Where Newton's method starts is no further from the last state (kT): where ions are
 #: driven out psi bends, and concentrations follow its exponential.
 FARTHEST = 1.0
-#: Newton iterations of a step: after a jump kinetics of 20 kT and more are climbed down by
-#: 1 kT in each, and no shorter step would need fewer.
+#: Newton iterations of a step: after a jump kinetics of 20 kT and more are climbed down
+#: by 1 kT in each, and no shorter step would need fewer.
 MOST = 60
 
 

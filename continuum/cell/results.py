@@ -20,7 +20,7 @@ from ..collective import on_root
 from ..fields import Gather
 from ..response import restore
 from ..states import Report, Solution, solution_of
-from ..transient import Run
+from ..walk import Run
 
 if TYPE_CHECKING:
     from .cell import Cell
