@@ -17,6 +17,7 @@ from ..transient import solve_transient
 from .cell import Cell
 from .parts import Quantity, si
 from .progress import Show, shown
+from .resolution import check_layers
 from .results import Series, State
 
 Drive = Mapping[str, Mapping]
@@ -71,6 +72,11 @@ def follow(
         only, or the checkpoint is of another run.
     StageError
         When steps become too short.
+
+    Warns
+    -----
+    UserWarning
+        When point ions crowd beyond what the mesh, or any solution, holds at the end.
     """
     unit = cell.scales.time
     first = start_of(cell) if start is None else start
@@ -93,7 +99,9 @@ def follow(
             forget=forget,
             progress=tell,
         )
-    return Series(cell, run, _driven(cell, drive, run.time * unit))
+    series = Series(cell, run, _driven(cell, drive, run.time * unit))
+    check_layers(series.last)
+    return series
 
 
 def start_of(cell: Cell) -> State:

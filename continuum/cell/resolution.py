@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Cells that are this many times the screening length at a wall err by about a percent.
 COARSE = 2.5
+#: mol/m3; water's own concentration is 55 mol/L, and ions are larger.
+DENSEST = 60e3
 
 
 def check_mesh(cell: Cell) -> None:
@@ -28,9 +30,10 @@ def check_mesh(cell: Cell) -> None:
 
 
 def check_layers(state: State) -> None:
-    """Warn where point ions crowd at a border more than its cells can hold.
+    """Warn of point ions that no mesh, or no solution, can hold.
 
-    Ions that take room fill layers of even density, which need no fine cells.
+    That is where they crowd at a border more than its cells resolve, and where there are
+    more of them than in any solution. Ions that take room fill layers of even density.
     """
     cell, model = state.cell, state.cell.model
     if cell.electroneutral or type(model.closure) is not Closure:
@@ -46,6 +49,19 @@ def check_layers(state: State) -> None:
             shortest = 1 / model.newton.largest(1 / length[nodes])
             if cell.domain.size_at(name) > COARSE * shortest:
                 _warn(cell, name, shortest, f"screening length {_nm(cell, shortest)}")
+    _warn_of_density(state)
+
+
+def _warn_of_density(state: State) -> None:
+    for ion, c in state.concentration.items():
+        highest = state.cell.model.newton.largest(c)
+        if highest > DENSEST:
+            warnings.warn(
+                f"{ion} crowds to {highest / 1e3:.3g} mol/L, more than any solution "
+                "holds: give ions diameters and the cell sterics, or the electrode a "
+                "Stern layer",
+                stacklevel=4,
+            )
 
 
 def _warn(cell: Cell, name: str, needed: float, why: str) -> None:

@@ -143,8 +143,13 @@ def test_point_ions_that_crowd_between_nodes():
     coarse = cell(Electrode(), graded(20.0, 0.1, growth=1.1))
     with pytest.warns(UserWarning, match="screening length 0.00"):
         coarse.steady({"left": {"potential": 0.3}})
+    with pytest.warns(UserWarning, match="screening length 0.0"):
+        voltage_step(coarse, "left", 0.2, "2 us", tolerance=0.1)
     fine = cell(Electrode(), graded(20.0, 0.003, growth=1.1))
+    with pytest.warns(UserWarning, match="Cl crowds to 1.18e") as found:
+        fine.steady({"left": {"potential": 0.3}})
+    assert len(found) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         coarse.steady({"left": {"potential": 0.05}})
-        fine.steady({"left": {"potential": 0.3}})
+        voltage_step(coarse, "left", 0.05, "20 ns", tolerance=0.1)
