@@ -17,10 +17,12 @@ Where phi stays, ``c_i grad psi_i`` is that of ``exp(psi_i)`` times a field that
 depend on psi_i. The sweep is over ``exp(psi_i) dpsi_i``: nothing then flows up or down in
 its equation, which multigrid would bear badly.
 
-In time steps a sweep hardly sees a shift of phi with ``dpsi_i = z_i dphi``, which changes
-no concentration. It has an equation of its own, the conservation of the current of ions
-and of the displacement: the sum of the others with the weights z_i and, for phi, the rate
-of the step.
+In time steps concentrations stay where phi moves. A psi_i follows phi by ``s_i z_i``, s_i
+being the part of storage in the diagonal of its equation, and the sweep is over
+``dpsi_i - s_i z_i dphi``: exact in short steps. In longer ones it hardly sees a smooth
+shift of phi with ``dpsi_i = z_i dphi``, which has an equation of its own: the
+conservation of the current of ions and of the displacement, the sum of the others with
+the weights z_i and, for phi, the rate of the step.
 """
 
 from __future__ import annotations
@@ -167,7 +169,12 @@ class Blocks:
         if self._change is None:
             self._start(matrix)
         a, ones = guide.activities, np.ones((len(guide.follow), 1))
-        self._change.put(1 / a, guide.follow / a, ones)
+        along, share = np.zeros((2, *a.shape))
+        if guide.current is not None:
+            along, charge = self._along(matrix), guide.current[0][:, :-1]
+            share = np.divide(along, charge, out=share, where=charge != 0)
+        beside = np.stack([1 / a, along], axis=2).reshape(len(a), -1)
+        self._change.put(beside, guide.follow * (1 - share) / a, ones)
         matrix.matMult(self._change.matrix, self._changed)
         self._sweep.build(self._changed)
         self._back = None
@@ -180,13 +187,28 @@ class Blocks:
 
     def _start(self, matrix) -> None:
         (first, nodes), n = _nodes(matrix), matrix.getBlockSize()
-        inside = np.append(np.arange(n - 1), np.arange(n))
-        counts = np.tile(np.append(np.ones(n - 1), n), nodes)
+        own = np.stack([np.arange(n - 1), np.full(n - 1, n - 1)], axis=1)
+        inside = np.append(own, np.arange(n))
+        counts = np.tile(np.append(np.full(n - 1, 2), n), nodes)
         columns = n * (first + np.arange(nodes))[:, None] + inside
         self._change = _Sparse(matrix.comm, matrix.getSizes(), counts, columns)
         self._changed = matrix.matMult(self._change.matrix)
         self._part = matrix.createVecLeft()
         self._sweep = _Sweep(self._prefix, self._changed, range(n))
+
+    def _along(self, matrix) -> np.ndarray:
+        """Shares of a change of phi that psi_i follow at once, (n_nodes, n_species)."""
+        (first, nodes), n = _nodes(matrix), matrix.getBlockSize()
+        parts = [
+            PETSc.IS().createStride(nodes, n * first + i, n, comm=matrix.comm)
+            for i in range(n)
+        ]
+        found = [
+            matrix.createSubMatrix(parts[i], parts[-1]).getDiagonal().array
+            / matrix.createSubMatrix(parts[i], parts[i]).getDiagonal().array
+            for i in range(n - 1)
+        ]
+        return -np.stack(found, axis=1)
 
     def note(self, cost: float) -> None:
         """Take down what a solve cost: iterations for a digit."""

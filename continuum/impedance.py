@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike
 
 from ..core.errors import InputError, StageError
 from . import _dolfinx as fx
-from ._dolfinx import PETSc, ufl
+from . import pairs
+from ._dolfinx import ufl
 from .electrode import Electrode
 from .held import Held
-from .linear import LinearSolver
 from .medium import Place
 from .model import NernstPlanckPoisson
 from .newton import NotConverged
@@ -20,10 +20,6 @@ from .quantities import Charge, Current
 from .response import Response, folded
 from .states import Solution
 from .steady import check_held
-
-SAME = PETSc.Mat.Structure.SAME_NONZERO_PATTERN
-#: Numbers a + ib as matrices, of a = 1 and of b = 1.
-REAL, IMAGINARY = np.eye(2), np.array([[0.0, -1.0], [1.0, 0.0]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,39 +125,29 @@ def differential_capacitance(
 
 
 class _Alternating:
-    """The equations with ``exp(i omega t)``, in real numbers.
-
-    Every unknown has its imaginary part beside it; both matrices have one pattern, which
-    is analysed once.
-    """
+    """The equations with ``exp(i omega t)``."""
 
     def __init__(self, electrode: Electrode):
         self._electrode, model = electrode, electrode.model
         fx.release(model.domain.comm)
-        current = Current(electrode.place)
+        current, newton = Current(electrode.place), model.newton
         self._passing = electrode.slopes(current)
         charge, direct = electrode.slopes(Charge(electrode.place))
         # Ions that stay at unknowns which are held there have come in as well.
         held = current.held(model, electrode.conditions)
-        stored = Response.of(model).sum(held, "state", "storage")[: model.newton.n_owned]
+        stored = Response.of(model).sum(held, "state", "storage")[: newton.n_owned]
         self._sitting = charge + folded(model, stored), direct
-        model.newton.assemble(electrode.held)
-        self._steady = _paired(model.newton.matrix, REAL)
-        self._rate = _paired(_storage(model, electrode.held), IMAGINARY)
-        self._matrix = self._steady.duplicate()
-        self._solver = LinearSolver(self._matrix, "direct", model.domain.dim)
-        self._out, self._right = self._matrix.createVecs()
-        self._right.array[::2] = electrode.push * model.newton.scale
+        newton.assemble(electrode.held)
+        rate = _storage(model, electrode.held)
+        self._systems = pairs.systems(newton, rate, model.domain.dim)
+        self._right = electrode.push * newton.scale
 
     def admittance(self, omega: float) -> complex:
         """Current per potential at one frequency."""
-        self._steady.copy(self._matrix, SAME)
-        self._matrix.axpy(omega, self._rate, SAME)
         try:
-            self._solver.solve(self._right, self._out)
+            change = self._systems.solve(omega, self._right)
         except NotConverged as exc:
             raise _unsolved(omega, exc) from exc
-        change = self._out.array[::2] + 1j * self._out.array[1::2]
         passing = self._electrode.total(self._passing, change)
         return passing + 1j * omega * self._electrode.total(self._sitting, change)
 
@@ -185,14 +171,6 @@ def _storage(model: NernstPlanckPoisson, held: Held):
     rows.array[others] = 0.0
     matrix.diagonalScale(rows)
     return matrix
-
-
-def _paired(matrix, number: np.ndarray):
-    """Matrix with every entry times a number like `REAL`."""
-    first, columns, values = matrix.getValuesCSR()
-    size = tuple(2 * n for n in matrix.getSizes()[0])
-    blocks = (first, columns, values[:, None, None] * number)
-    return PETSc.Mat().createBAIJ((size, size), 2, csr=blocks, comm=matrix.comm)
 
 
 def _unsolved(omega: float, exc: Exception) -> StageError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,7 @@ class Newton:
         self._step = petsc_vector(u).duplicate()
         self._scale = petsc_vector(u).duplicate()
         dim = space.mesh.topology.dim
-        self._solver = LinearSolver(self._matrix, linear, dim, self._guide)
+        self._solver = LinearSolver(self._matrix, linear, dim, self.guide)
         self._ions, self._seen = ions, u.x.array.copy()
 
     def reactions(self) -> np.ndarray:
@@ -221,6 +222,11 @@ class Newton:
         return self._solver.direct
 
     @property
+    def method(self) -> Method:
+        """Of the linear systems, as it was chosen."""
+        return self._solver.method
+
+    @property
     def rescues(self) -> int:
         """Linear systems so far that iterations left to the direct solver."""
         return self._solver.rescues
@@ -263,7 +269,14 @@ class Newton:
             self._scale.reciprocal()
             self._matrix.diagonalScale(L=self._scale)
 
-    def _guide(self) -> Guide:
+    def guide(self, rate: float | None = None) -> Guide:
+        """What preconditioners know of the matrix of the last `assemble`.
+
+        Parameters
+        ----------
+        rate
+            Weight of the storage in it, where it is another than the equations'.
+        """
         nodes = self._map.size_local
         if self._ions is None:
             shape = nodes, self._block - 1
@@ -272,7 +285,8 @@ class Newton:
         rows, alone = self._held.rows[mine], self._held.factors[mine] == 0
         slaves = () if self._ties is None else self._ties.slaves
         held = np.append(rows[alone], slaves).astype(int)
-        return self._ions.guide(nodes, held, rows[~alone])
+        ions = self._ions if rate is None else replace(self._ions, rate=lambda: rate)
+        return ions.guide(nodes, held, rows[~alone])
 
     def linear(
         self, right: np.ndarray, *, transposed: bool = False, accuracy: float = ACCURATE

@@ -9,6 +9,7 @@ pytest.importorskip("dolfinx")
 
 from nernst_planck import medium_of, reservoir  # noqa: E402
 
+from mesobridge.continuum import pairs  # noqa: E402
 from mesobridge.continuum.borders import ChargeTransfer, Stern, SurfaceCharge  # noqa: E402
 from mesobridge.continuum.closures import CarnahanStarling  # noqa: E402
 from mesobridge.continuum.domain import interval, rectangle  # noqa: E402
@@ -302,3 +303,25 @@ def test_bad_input_is_refused(salt, charged):
     conditions = Conditions(**reservoir(2, "right"), borders=(wall,))
     with pytest.raises(InputError, match="no electrode"):
         impedance(model, at_rest(model, conditions), "left", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("volts", "poisson"), [(0.0, 0.02), (-3.0, 0.02), (-3.0, 0.0)], ids=str
+)
+def test_iterations_give_what_elimination_gives(monkeypatch, volts, poisson):
+    """At rest, and with the current of cations that an electrode takes up."""
+    lines = graded(1.0, 0.01, growth=1.2)
+    got = []
+    for least in (10**9, 0):
+        monkeypatch.setattr(pairs, "DIRECT_UP_TO", least)
+        place = rectangle(np.linspace(0, 0.5, 6), lines)
+        model = NernstPlanckPoisson(place, [1, -1], degree=1, linear="fieldsplit")
+        given = reservoir(2, "top")
+        given["psi"][0, "bottom"] = volts
+        if poisson:
+            given["phi"]["bottom"] = volts
+        medium = medium_of(model, poisson=poisson, diffusivity=np.array([1.0, 2.0]))
+        state = solve_steady(model, medium, Conditions(**given))
+        place = "bottom" if poisson else "top"
+        got.append(impedance(model, state, place, [0.1, 30.0, 1e4]).admittance)
+    assert got[1] == pytest.approx(got[0], rel=1e-6)
