@@ -251,7 +251,8 @@ def evaluator(space, values: list):
     """
     points = space.element.interpolation_points
     points = points() if callable(points) else points
-    expression = dolfinx.fem.Expression(ufl.as_vector(values), points)
+    with quiet():
+        expression = dolfinx.fem.Expression(ufl.as_vector(values), points)
     target = dolfinx.fem.Function(space)
 
     def evaluate() -> np.ndarray:

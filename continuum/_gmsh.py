@@ -114,8 +114,7 @@ def domain(draw: Callable, *, symmetry: str = "none", comm=None) -> Domain:
                 return draw(gmsh)
 
         dim, borders = on_root(comm, work)
-        with fx.quiet():
-            mesh, tags = fx.from_gmsh(gmsh.model, comm, dim)
+        mesh, tags = fx.from_gmsh(gmsh.model, comm, dim)
     return Domain(mesh, tags, borders, symmetry)
 
 

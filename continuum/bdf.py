@@ -82,9 +82,8 @@ class Bdf2:
         # Neutral ions tell phi by their difference, which short steps drown in rounding.
         self.newton.stalled = 1e-6 if medium.poisson else 1e-4
         self.newton.tolerance = 1e-7 if self.newton.direct else 1e-9
-        with fx.quiet():
-            self._storage = fx.form(model.storage)
-            self._predicted = fx.form(self._history_form())
+        self._storage = fx.form(model.storage)
+        self._predicted = fx.form(self._history_form())
         self._vector = fx.petsc_vector(model.newton.u).duplicate()
         self._load = self.newton.load = self._vector.duplicate()
         self.past: list[Past] = []

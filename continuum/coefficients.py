@@ -47,10 +47,9 @@ class CoefficientFields:
         self.wall = NodalField(space) if anisotropic else None
         self._moving: NodalField | None = None
         if advection:
-            with fx.quiet():
-                self._moving = NodalField(
-                    fx.lagrange(domain.mesh, degree, max(2, domain.dim))
-                )
+            self._moving = NodalField(
+                fx.lagrange(domain.mesh, degree, max(2, domain.dim))
+            )
         n = self.load.values.shape[0] - 1
         self._places: dict[str, tuple[NodalField | None, slice]] = {
             "mu_ex": (self.load, slice(0, n)),

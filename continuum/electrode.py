@@ -79,8 +79,7 @@ class Electrode:
             for j, border in enumerate(model.borders)
             if border.place == self.place and "potential" in border.numbers
         ]
-        with fx.quiet():
-            return fx.form(sum(terms)) if terms else None
+        return fx.form(sum(terms)) if terms else None
 
     def slopes(self, quantity: Quantity) -> tuple[np.ndarray, float]:
         """Derivatives of a quantity by the unknowns, (n_owned,), and by the potential."""

@@ -156,8 +156,7 @@ def _storage(model: NernstPlanckPoisson, held: Held):
     """Matrix of the stored amounts by the unknowns, in the rows of the Jacobian."""
 
     def compiled():
-        with fx.quiet():
-            return fx.form(ufl.derivative(model.storage, model.newton.u))
+        return fx.form(ufl.derivative(model.storage, model.newton.u))
 
     newton, others = model.newton, held.rows[held.rows < model.newton.n_owned]
     matrix = fx.create_matrix(newton.jacobian)  # which has the pattern of the other

@@ -104,8 +104,7 @@ class NernstPlanckPoisson(Equations):
 
     def _fields(self, anisotropic: bool, advection: bool) -> None:
         mesh, n = self.domain.mesh, len(self.charge_numbers)
-        with fx.quiet():
-            self.space = fx.lagrange(mesh, self.degree, n + 1)
+        self.space = fx.lagrange(mesh, self.degree, n + 1)
         # One space for all: species first, the electric quantity last.
         self._state = NodalField(self.space)  # psi_i, phi
         self._frozen = fx.function(self.space)
@@ -146,8 +145,7 @@ class NernstPlanckPoisson(Equations):
         """
         residual = fx.merged(residual)
         jacobian = ufl.derivative(residual, self._state.function)
-        with fx.quiet():
-            return self.newton_of(fx.form(residual), fx.form(jacobian), rate)
+        return self.newton_of(fx.form(residual), fx.form(jacobian), rate)
 
     def newton_of(
         self, residual, jacobian, rate: Callable[[], float] = lambda: 0.0

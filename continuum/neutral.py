@@ -26,6 +26,5 @@ def neutral_rule(model: NernstPlanckPoisson) -> Callable[[], np.ndarray]:
     squares = [ufl.inner(slope, slope) for slope in slopes]
     mean = sum(a * b for a, b in zip(share, squares, strict=True)) / total
     below = total + model.permittivity * mean / 2
-    with fx.quiet():
-        space = fx.lagrange(model.domain.mesh, model.degree, n)
-        return fx.evaluator(space, [here.z[i] * here.c[i] / below for i in range(n)])
+    space = fx.lagrange(model.domain.mesh, model.degree, n)
+    return fx.evaluator(space, [here.z[i] * here.c[i] / below for i in range(n)])

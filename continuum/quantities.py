@@ -271,8 +271,7 @@ class OverDomain:
                 form = ufl.derivative(form, fields[name].function)
                 if ufl.algorithms.expand_derivatives(form).empty():
                     return None
-            with fx.quiet():
-                return fx.form(form)
+            return fx.form(form)
 
         return model.once((self, name), compiled)
 

@@ -110,8 +110,7 @@ class Response:
         field = {"state": self.model.nodes, **self.model.coefficients}[name]
         (test,) = form.arguments()
         tested = ufl.replace(form, {test: self._weights})
-        with fx.quiet():
-            return fx.form(ufl.derivative(tested, field.function))
+        return fx.form(ufl.derivative(tested, field.function))
 
     @classmethod
     def of(cls, model: NernstPlanckPoisson) -> Response:
