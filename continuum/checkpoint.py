@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.artefact import replacing
+from ..core.artefact import check_writable, replacing
 from ..core.errors import InputError
 from .collective import on_root
 from .fields import Gather
@@ -45,6 +45,11 @@ class Checkpoint:
         Fields (..., n_nodes) of this process that must be the same, but for rounding.
     every
         Seconds between two writings.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be written.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class Checkpoint:
         *,
         every: float = EVERY,
     ):
+        on_root(gather.comm, lambda: check_writable(path))
         self.path, self._gather, self._every = Path(path), gather, every
         self._identity = {name: _digest(value) for name, value in identity.items()}
         self._given = {"mesh": gather.points}

@@ -34,23 +34,61 @@ MAX_BYTES = 4 * 1024**3
 
 @contextlib.contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """A temporary path that becomes `path` when the block ends without an error."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
-    )
-    os.close(handle)
-    temporary = Path(name)
+    """A temporary path that becomes `path` when the block ends without an error.
+
+    Raises
+    ------
+    InputError
+        When no file can be put at `path`.
+    """
+    temporary = _beside(path)
     try:
         yield temporary
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+        with told(path):
+            os.replace(temporary, path)
+        _sync_folder(Path(path).parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path | str) -> None:
+    """Refuse a path that no file can be put at, before work that would be lost.
+
+    Raises
+    ------
+    InputError
+    """
+    _beside(path).unlink()
+
+
+def _beside(path: Path | str) -> Path:
+    """An empty file in the folder of a path, which is made."""
+    with told(path):
+        path = Path(path)
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
+        )
+        os.close(handle)
+    return Path(name)
+
+
+@contextlib.contextmanager
+def told(path: object) -> Iterator[None]:
+    """A block that writes at a path: what the system refuses becomes an InputError."""
+    try:
+        yield
+    except (OSError, TypeError) as exc:
+        raise InputError(
+            f"{path} cannot be written",
+            wanted="the path of a file, in a folder that can be written to",
+            got=str(exc),
+        ) from exc
 
 
 def _sync_folder(folder: Path) -> None:

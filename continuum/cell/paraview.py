@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
+from ...core.artefact import told
 from ...core.errors import InputError
 from .. import _dolfinx as fx
 from ..collective import on_root
@@ -27,7 +28,8 @@ def save_xdmf(state: State, path: Path | str) -> None:
     InputError
         When the file has another ending, or its folder cannot be written to.
     """
-    path = Path(path)
+    with told(path):
+        path = Path(path)
     if path.suffix != ".xdmf":
         raise InputError("a file for ParaView", wanted="NAME.xdmf", got=str(path))
     domain = state.cell.domain
@@ -42,8 +44,9 @@ def save_xdmf(state: State, path: Path | str) -> None:
     folder = _folder(path, domain.comm)
 
     def put_in_place() -> None:
-        for name in (path.with_suffix(".h5").name, path.name):
-            os.replace(folder / name, path.with_name(name))
+        with told(path):
+            for name in (path.with_suffix(".h5").name, path.name):
+                os.replace(folder / name, path.with_name(name))
 
     try:
         fx.write_xdmf(folder / path.name, domain.mesh, fields, state.time)
@@ -59,16 +62,10 @@ def _folder(path: Path, comm) -> Path:
     """A new folder beside the file, the same on all processes."""
 
     def made() -> str:
-        try:
+        with told(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             return tempfile.mkdtemp(
                 prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
             )
-        except OSError as exc:
-            raise InputError(
-                "a folder that cannot be written to",
-                wanted=str(path.parent),
-                got=str(exc),
-            ) from exc
 
     return Path(on_root(comm, made))

@@ -32,8 +32,13 @@ def _figure(width: float, height: float) -> Figure:
 
 def _done(figure: Figure, path: Path | str | None) -> Figure:
     if path is not None:
-        kind = Path(path).suffix.lstrip(".") or "png"
         with replacing(path) as temporary:
+            kind = Path(path).suffix.lstrip(".") or "png"
+            known = figure.canvas.get_supported_filetypes()
+            if kind.lower() not in known:
+                raise InputError(
+                    f"the format of {path}", wanted=", ".join(sorted(known)), got=kind
+                )
             figure.savefig(temporary, dpi=150, format=kind)
     return figure
 
