@@ -56,7 +56,11 @@ class Reaction:
         names = {*self.species, *self.parameters}
         for node in ast.walk(self._tree()):
             if isinstance(node, ast.Name) and node.id not in names | {*_FUNCTIONS}:
-                raise self._refused(f"the name {node.id}", ", ".join(sorted(names)))
+                raise self._refused(
+                    f"the name {node.id}",
+                    ", ".join(sorted(names)),
+                    f'give it as a parameter: {{"{node.id}": number}}',
+                )
         if not all(math.isfinite(value) for value in self.parameters.values()):
             raise self._refused(str(dict(self.parameters)), "finite parameters")
         both = sorted(set(self.parameters) & set(self.species))
@@ -82,10 +86,9 @@ class Reaction:
         except (SyntaxError, ValueError, RecursionError, MemoryError) as exc:
             raise self._refused(str(exc), "an arithmetic expression") from exc
 
-    def _refused(self, got: str, wanted: str) -> InputError:
-        return InputError(
-            f"a rate that cannot be used: {self.expression!r}", wanted=wanted, got=got
-        )
+    def _refused(self, got: str, wanted: str, mend: str = "") -> InputError:
+        what = f"a rate that cannot be used: {self.expression!r}"
+        return InputError(what, wanted=wanted, got=got, mend=mend)
 
     def rate(self, fn, c: Sequence):
         """Rate in units of the model, from its concentrations."""

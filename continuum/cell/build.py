@@ -14,7 +14,10 @@ from ..closures import Bikerman, CarnahanStarling, Closure
 from ..medium import Scales
 from ..profiles import COLDER
 from ..reactions import Reaction
-from .parts import Ion, Setting, si
+from .checks import check_kind, check_name, si
+from .parts import Ion, Setting
+
+STERICS = "bikerman", "carnahan-starling"
 
 
 def make_closure(
@@ -25,9 +28,11 @@ def make_closure(
     Raises
     ------
     InputError
-        When the name is unknown, both are given, or the ions are no single salt.
+        When the name is unknown, both are given, no ion has a diameter, or the ions are
+        no single salt.
     """
     if activity is not None:
+        check_kind(activity, xr.Dataset, "activity of a cell", "an activity/1 data set")
         if sterics is not None:
             raise InputError(
                 "sterics and activity together",
@@ -44,14 +49,15 @@ def make_closure(
         return Activity.from_dataset(activity, weights, scales.density)
     if sterics is None:
         return Closure()
+    check_name(sterics, STERICS, "unknown sterics")
     size = np.array([si(ion.diameter, "m") for ion in ions]) ** 3 * scales.density
-    if sterics == "bikerman":
-        return Bikerman(size)
-    if sterics == "carnahan-starling":
-        return CarnahanStarling(np.pi / 6 * size)
-    raise InputError(
-        "unknown sterics", wanted="bikerman or carnahan-starling", got=repr(sterics)
-    )
+    if not size.any():
+        raise InputError(
+            f"sterics {sterics} of ions without diameters",
+            wanted="Ion(..., diameter=) of one ion or more",
+            got=", ".join(ion.name for ion in ions),
+        )
+    return Bikerman(size) if sterics == "bikerman" else CarnahanStarling(np.pi / 6 * size)
 
 
 def _salt_share(ions: Sequence[Ion]) -> float:
@@ -68,17 +74,38 @@ def _salt_share(ions: Sequence[Ion]) -> float:
     return 1.0 / float(sum(common // z for z in charges))
 
 
-def make_reaction(
-    rate: str, numbers: Mapping[str, float], parameters: Mapping, cell: Setting
-) -> Reaction:
-    """Reaction whose rate (mol/(m3 s)) is an expression of concentrations in mol/m3.
+def make_reactions(
+    reactions: Sequence[tuple[str, Mapping[str, float]]],
+    parameters: Mapping[str, float] | None,
+    cell: Setting,
+) -> list[Reaction]:
+    """Reactions whose rates (mol/(m3 s)) are expressions of concentrations in mol/m3.
 
     Raises
     ------
     InputError
-        When a name is unknown, or the reaction makes charge.
+        When one is no pair, a name is unknown, or it makes charge.
     """
-    stoichiometry = {cell.index(name): nu for name, nu in numbers.items()}
+    what = "reactions of a cell"
+    wanted = 'a list of pairs such as ("k * A", {"A": -1, "B": 1})'
+    check_kind(reactions, list | tuple, what, wanted)
+    for one in reactions:
+        pair = isinstance(one, list | tuple) and len(one) == 2
+        if not pair or not isinstance(one[0], str) or not isinstance(one[1], Mapping):
+            raise InputError(what, wanted=wanted, got=repr(one)[:80])
+    check_kind(parameters or {}, Mapping, "parameters of a cell", "{name: number}")
+    given = {
+        name: si(value, "", f"parameter {name}")
+        for name, value in (parameters or {}).items()
+    }
+    return [_reaction(rate, numbers, given, cell) for rate, numbers in reactions]
+
+
+def _reaction(
+    rate: str, numbers: Mapping[str, float], parameters: Mapping, cell: Setting
+) -> Reaction:
+    produced = cell.of_species(numbers, "number", f"in the reaction {rate!r}")
+    stoichiometry = {i: si(number, "", what) for i, what, number in produced}
     charge = sum(nu * cell.ions[i].charge for i, nu in stoichiometry.items())
     if abs(charge) > 1e-12:
         raise InputError(

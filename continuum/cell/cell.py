@@ -17,12 +17,13 @@ from ..model import NernstPlanckPoisson
 from ..profiles import Profiles
 from ..states import Solution
 from ..steady import solve_steady
-from .build import make_closure, make_reaction
+from .build import make_closure, make_reactions
+from .checks import Quantity, all_of, check_kind, check_name, on_nodes, si, whole
 from .conditions import check_amounts, check_borders, check_changes, gathered
-from .parts import Condition, Ion, Pieces, Quantity, Setting, si
+from .parts import Condition, Ion, Pieces, Setting
 from .progress import Show, shown
 from .resolution import check_layers, check_mesh
-from .results import State
+from .results import State, solution_in
 
 
 class Cell:
@@ -53,7 +54,7 @@ class Cell:
     replicate
         Of the profiles; 0 is the point estimate.
     fixed_charge
-        C/m3, a number or a function of points (n, 3) in m.
+        C/m3, a number or a function of points (n, 3) in m that returns (n,).
     velocity
         Of the solvent, m/s: function of points (n, 3) in m that returns (dim, n).
     reactions
@@ -103,7 +104,7 @@ class Cell:
         coefficients: xr.Dataset | None = None,
         walls: Sequence[str] = (),
         replicate: int = 0,
-        fixed_charge: float | Callable[[np.ndarray], np.ndarray] = 0.0,
+        fixed_charge: Quantity | Callable[[np.ndarray], np.ndarray] = 0.0,
         velocity: Callable[[np.ndarray], np.ndarray] | None = None,
         reactions: Sequence[tuple[str, Mapping[str, float]]] = (),
         parameters: Mapping[str, float] | None = None,
@@ -112,37 +113,28 @@ class Cell:
         linear: str = "auto",
         progress: bool | None = None,
     ):
-        self.domain, self.ions, self.borders = domain, tuple(ions), dict(borders)
+        check_kind(domain, Domain, "domain of a cell", "a domain, as of domain.interval")
+        self.ions = self._named(ions)
+        check_borders(list(domain.borders), borders)
+        self.domain, self.borders = domain, dict(borders)
         self.electroneutral, self.progress = electroneutral, progress
-        self._check_names()
-        for name, value in (
-            ("unit", si(unit, "m")),
-            ("temperature", si(temperature, "K")),
-            ("permittivity", float(permittivity)),
-        ):
-            if not 0 < value < np.inf:
-                raise InputError(
-                    f"{name} of a cell", wanted="a positive number", got=f"{value:g}"
-                )
         self.scales = Scales(
-            si(unit, "m"),
-            max(ion.density for ion in ions),
-            max(si(ion.diffusivity, "m**2/s") for ion in ions),
-            si(temperature, "K"),
+            si(unit, "m", "unit of a cell", sign="positive"),
+            max(ion.density for ion in self.ions),
+            max(si(ion.diffusivity, "m**2/s") for ion in self.ions),
+            si(temperature, "K", "temperature of a cell", sign="positive"),
         )
-        self.permittivity = float(permittivity)
+        what = "permittivity of a cell"
+        self.permittivity = si(permittivity, "", what, sign="positive")
         closure = make_closure(self.ions, self.scales, sterics, activity)
         self._setting = self._make_setting(closure)
-        rates = [
-            make_reaction(rate, numbers, parameters or {}, self._setting)
-            for rate, numbers in reactions
-        ]
+        rates = make_reactions(reactions, parameters, self._setting)
         conditions = self.conditions()
         with shown("equations", progress):
             self.model = NernstPlanckPoisson(
                 domain,
-                [ion.charge for ion in ions],
-                degree=degree,
+                [ion.charge for ion in self.ions],
+                degree=whole(degree, "degree of the elements", 1),
                 closure=closure,
                 borders=conditions.borders,
                 periodic=conditions.periodic,
@@ -153,23 +145,30 @@ class Cell:
             )
         self.profiles, self.distance = None, None
         if coefficients is not None:
-            charges = {ion.name: ion.charge for ion in ions}
+            what = "coefficients of a cell"
+            check_kind(coefficients, xr.Dataset, what, "transport-coefficients/1")
+            for wall in all_of(walls, str, "walls of a cell", "names of borders"):
+                check_name(wall, domain.borders, "walls of a cell")
+            charges = {ion.name: ion.charge for ion in self.ions}
             self.profiles = Profiles(coefficients, charges, self.scales)
             self.permittivity = self.profiles.bulk_permittivity
             self.distance = wall_distance(domain, walls, self.model.points)
-        self.replicate, self._fixed, self._velocity = replicate, fixed_charge, velocity
-        self.medium = self.make_medium(replicate)
+        self._fixed, self._velocity = fixed_charge, velocity
+        self.replicate = whole(replicate, "replicate of a cell", 0)
+        self.medium = self.make_medium(self.replicate)
         check_mesh(self)
 
     # ------------------------------------------------------------------------- set-up
 
-    def _check_names(self) -> None:
-        names = [ion.name for ion in self.ions]
+    @staticmethod
+    def _named(ions: Sequence[Ion]) -> tuple[Ion, ...]:
+        found = all_of(ions, Ion, "ions of a cell", "Ion(...)")
+        names = [ion.name for ion in found]
         if not names or len(set(names)) < len(names):
             raise InputError(
                 "ions of a cell", wanted="one or more, each name once", got=str(names)
             )
-        check_borders(list(self.domain.borders), self.borders)
+        return found
 
     def _make_setting(self, closure: Closure) -> Setting:
         reference = closure.ln_activities(self._bulk)
@@ -203,15 +202,20 @@ class Cell:
                 del values["diffusivity_par"]
             else:
                 values["distance"] = self.distance
-        unit = self.scales.surface_charge / self.scales.length
-        fixed = self._fixed(metres) if callable(self._fixed) else self._fixed
+        what, density = "fixed_charge of a cell", self.scales.surface_charge
+        if callable(self._fixed):
+            fixed = on_nodes(self._fixed, metres, (nodes,), "C/m**3", what)
+        else:
+            fixed = np.array(si(self._fixed, "C/m**3", what))
         if self._velocity is not None:
+            what, shape = "velocity of a cell", (self.domain.dim, nodes)
             speed = self.scales.diffusivity / self.scales.length
-            values["velocity"] = np.asarray(self._velocity(metres)) / speed
+            velocity = on_nodes(self._velocity, metres, shape, "m/s", what)
+            values["velocity"] = velocity / speed
         return Medium(
             c_ref=self._bulk,
             poisson=0.0 if self.electroneutral else self.scales.poisson,
-            fixed_charge=np.asarray(fixed, dtype=float) / unit,
+            fixed_charge=fixed / (density / self.scales.length),
             closure=self.model.closure,
             **values,
         )
@@ -279,7 +283,7 @@ class Cell:
                 self.model,
                 self.medium,
                 conditions,
-                start=None if start is None else start.solution,
+                start=None if start is None else solution_in(self, start),
                 progress=tell,
             )
         state = State(self, solution)
@@ -319,7 +323,7 @@ class Cell:
                 or "held concentrations",
                 mend="Cell.steady finds the state that its borders determine",
             )
-        given = self._setting.concentrations(mean or {})
+        given = self._setting.concentrations(mean or {}, "on average")
         amounts = [given.get(i, c) for i, c in enumerate(self._bulk)]
         with shown("settling", self.shows(progress)) as tell:
             solution = solve_closed(

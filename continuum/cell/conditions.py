@@ -9,6 +9,8 @@ from ..borders import Border
 from ..medium import Conditions
 from ..periodic import Periodic
 from ..steady import undetermined
+from .checks import check_kind, check_name
+from .electrodes import Electrode
 from .parts import Condition, Ion, Pieces
 
 
@@ -19,6 +21,7 @@ def check_borders(known: Sequence[str], given: Mapping[str, Condition]) -> None:
     ------
     InputError
     """
+    check_kind(given, Mapping, "borders of a cell", "{border: condition}")
     missing = [name for name in known if name not in given]
     unknown = [name for name in given if name not in known]
     if missing or unknown:
@@ -28,6 +31,9 @@ def check_borders(known: Sequence[str], given: Mapping[str, Condition]) -> None:
             got=f"none for {missing}" if missing else f"one for {unknown}",
             mend="Wall() lets nothing pass, Symmetry() is a plane of symmetry",
         )
+    for name, one in given.items():
+        what = f"condition of {name!r}"
+        check_kind(one, Condition, what, "a condition", "write Wall(), not Wall")
 
 
 def check_changes(borders: Mapping[str, Condition], drive: Mapping[str, Mapping]) -> None:
@@ -37,14 +43,85 @@ def check_changes(borders: Mapping[str, Condition], drive: Mapping[str, Mapping]
     ------
     InputError
     """
+    wanted = 'changes such as {"anode": {"potential": 0.1}}'
+    check_kind(drive, Mapping, "a drive", wanted)
     for name, changes in drive.items():
-        fields = getattr(borders.get(name), "__dataclass_fields__", {})
-        if name not in borders or any(key not in fields for key in changes):
-            raise InputError(
-                "a change of conditions",
-                wanted=f"borders {', '.join(borders)} and their fields",
-                got=f"{name!r}: {dict(changes)}",
-            )
+        check_kind(changes, Mapping, f"a drive of {name!r}", wanted)
+        for key in changes:
+            check_field(borders, name, key)
+
+
+def check_field(borders: Mapping[str, Condition], name: str, key: str) -> None:
+    """Refuse a border whose condition has no such field.
+
+    Raises
+    ------
+    InputError
+    """
+    check_name(name, borders, "unknown border")
+    fields = getattr(borders[name], "__dataclass_fields__", {})
+    if key not in fields:
+        raise InputError(
+            f"{key} of {name!r}",
+            wanted=f"a border whose condition has one: {_having(key, borders)}",
+            got=f"{type(borders[name]).__name__}({', '.join(fields)})",
+        )
+
+
+def _having(key: str, borders: Mapping[str, Condition]) -> str:
+    having = (name for name, one in borders.items() if hasattr(one, key))
+    return ", ".join(having) or "none has"
+
+
+def check_potential(borders: Mapping[str, Condition], name: str) -> None:
+    """Refuse a border whose potential is not given: that of a current is found.
+
+    Raises
+    ------
+    InputError
+    """
+    check_field(borders, name, "potential")
+    if getattr(borders[name], "current", None) is not None:
+        raise InputError(
+            f"potential of {name!r}",
+            wanted="an electrode without a given current",
+            got=str(borders[name]),
+            mend="leave Electrode(current=) out",
+        )
+
+
+def check_electrode(borders: Mapping[str, Condition], name: str) -> None:
+    """Refuse a border that is no electrode.
+
+    Raises
+    ------
+    InputError
+    """
+    check_name(name, borders, "unknown border")
+    what = f"the electrode {name!r}"
+    check_kind(borders[name], Electrode, what, "a border whose condition is an Electrode")
+
+
+def check_double_layer(
+    borders: Mapping[str, Condition],
+    pieces: Mapping[str, Pieces],
+    name: str,
+    n_species: int,
+) -> None:
+    """Refuse a border that holds no charge at its potential.
+
+    Raises
+    ------
+    InputError
+    """
+    check_field(borders, name, "potential")
+    if not pieces[name].charges(n_species):
+        raise InputError(
+            f"charge of {name!r}",
+            wanted="an Electrode, or Fixed with a potential, of a cell that is not "
+            "electroneutral",
+            got=f"{type(borders[name]).__name__}, which holds none",
+        )
 
 
 def gathered(pieces: Mapping[str, Pieces], area: Callable[[str], float]) -> Conditions:

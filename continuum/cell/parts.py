@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from ...core.errors import InputError
-from ...core.units import AVOGADRO, quantity
+from ...core.units import AVOGADRO
 from ..borders import Border, Flux, Outflow, Stern, SurfaceCharge
 from ..medium import Scales
+from .checks import Quantity, check_kind, check_name, si
 
-#: A number in SI, or text with a number and a unit such as ``"0.1 mol/L"``.
-Quantity = float | str
-
-
-def si(value: Quantity, unit: str) -> float:
-    """A quantity in SI.
-
-    Raises
-    ------
-    UnitError
-        When text cannot be read or has another dimension.
-    """
-    return quantity(value, unit) if isinstance(value, str) else float(value)
+#: What to do about a concentration of zero.
+TRACE = "give a species that is absent a trace, such as 1e-6 mol/m**3"
 
 
 @dataclass(frozen=True)
@@ -52,17 +43,12 @@ class Ion:
     diameter: Quantity = 0.0
 
     def __post_init__(self):
-        for attribute, unit in (("diffusivity", "m**2/s"), ("bulk", "mol/m**3")):
-            value = si(getattr(self, attribute), unit)
-            if not 0 < value < np.inf:
-                raise InputError(
-                    f"{attribute} of {self.name}",
-                    wanted=f"a positive number ({unit})",
-                    got=repr(getattr(self, attribute)),
-                    mend="give a species that is absent a trace, such as 1e-6 mol/m**3"
-                    if attribute == "bulk"
-                    else "",
-                )
+        check_kind(self.name, str, "name of an ion", 'text such as "Na"')
+        name = self.name
+        si(self.charge, "", f"charge of {name}")
+        si(self.diffusivity, "m**2/s", f"diffusivity of {name}", sign="positive")
+        si(self.bulk, "mol/m**3", f"bulk of {name}", sign="positive", mend=TRACE)
+        si(self.diameter, "m", f"diameter of {name}", sign="non-negative")
 
     @property
     def density(self) -> float:
@@ -125,16 +111,17 @@ class Setting:
             When there is none of that name.
         """
         names = [ion.name for ion in self.ions]
-        if name not in names:
-            raise InputError("unknown species", wanted=", ".join(names), got=repr(name))
+        check_name(name, names, "unknown species")
         return names.index(name)
 
-    def potential(self, value: Quantity) -> float:
-        """Scaled potential."""
-        return si(value, "V") / self.scales.potential
+    def potential(self, value: Quantity, where: str) -> float:
+        """Scaled potential; `where` it is, for errors."""
+        return si(value, "V", f"potential {where}") / self.scales.potential
 
-    def concentrations(self, given: Mapping[str, Quantity]) -> dict[int, float]:
-        """Scaled concentrations by species index.
+    def concentrations(
+        self, given: Mapping[str, Quantity], where: str
+    ) -> dict[int, float]:
+        """Scaled concentrations by species index; `where` they are, for errors.
 
         Raises
         ------
@@ -142,17 +129,26 @@ class Setting:
             When a species is unknown or a value is not positive.
         """
         found = {}
-        for name, value in given.items():
-            density = si(value, "mol/m**3") * AVOGADRO / self.scales.density
-            if not 0 < density < np.inf:
-                raise InputError(
-                    f"concentration of {name}",
-                    wanted="a positive number (mol/m**3)",
-                    got=repr(value),
-                    mend="give a species that is absent a trace, such as 1e-6 mol/m**3",
-                )
-            found[self.index(name)] = density
+        for i, what, value in self.of_species(given, "concentration", where):
+            molar = si(value, "mol/m**3", what, sign="positive", mend=TRACE)
+            found[i] = molar * AVOGADRO / self.scales.density
         return found
+
+    def of_species(
+        self, given: Mapping[str, Any], what: str, where: str
+    ) -> list[tuple[int, str, Any]]:
+        """Index, name in errors, and value of what is given for some species.
+
+        Raises
+        ------
+        InputError
+            When a species is unknown.
+        """
+        check_kind(given, Mapping, f"{what} {where}", "{species: value}")
+        return [
+            (self.index(name), f"{what} of {name} {where}", value)
+            for name, value in given.items()
+        ]
 
 
 @dataclass(frozen=True)
@@ -186,7 +182,7 @@ class Reservoir(Condition):
     def pieces(self, place, cell):
         """Psi of every species, and phi."""
         bulk = {i: ion.density / cell.scales.density for i, ion in enumerate(cell.ions)}
-        c = bulk | cell.concentrations(self.concentration)
+        c = bulk | cell.concentrations(self.concentration, f"at {place!r}")
         charge = sum(ion.charge * c[i] for i, ion in enumerate(cell.ions))
         size = sum(abs(ion.charge) * c[i] for i, ion in enumerate(cell.ions))
         if abs(charge) > 1e-6 * size:
@@ -199,7 +195,7 @@ class Reservoir(Condition):
             )
         density = np.array([c[i] for i in range(len(cell.ions))])
         shift = cell.ln_activity(density)
-        phi = cell.potential(self.potential)
+        phi = cell.potential(self.potential, f"at {place!r}")
         psi = {i: shift[i] + ion.charge * phi for i, ion in enumerate(cell.ions)}
         return Pieces(psi, phi=None if cell.neutral else phi)
 
@@ -221,8 +217,10 @@ class Fixed(Condition):
 
     def pieces(self, place, cell):
         """Concentrations, and phi when it is given."""
-        phi = None if self.potential is None else cell.potential(self.potential)
-        c = cell.concentrations(self.concentration)
+        phi, where = None, f"at {place!r}"
+        if self.potential is not None:
+            phi = cell.potential(self.potential, where)
+        c = cell.concentrations(self.concentration, where)
         carried = [ion.charge * c.get(i, np.nan) for i, ion in cell.charged]
         size = float(np.abs(carried).sum())
         if cell.neutral and abs(sum(carried)) > 1e-6 * size:  # never true of nan
@@ -243,7 +241,8 @@ class Wall(Condition):
 
     def pieces(self, place, cell):
         """The charge."""
-        charge = si(self.charge, "C/m**2") / cell.scales.surface_charge
+        charge = si(self.charge, "C/m**2", f"charge of the wall at {place!r}")
+        charge /= cell.scales.surface_charge
         if charge and cell.neutral:
             raise InputError(
                 f"a charged wall at {place!r} of an electroneutral cell",
@@ -280,7 +279,8 @@ class Periodic(Condition):
 
     def pieces(self, place, cell):
         """The twin."""
-        return Pieces(twin=(self.twin, cell.potential(self.potential)))
+        check_kind(self.twin, str, f"twin of {place!r}", "the name of a border")
+        return Pieces(twin=(self.twin, cell.potential(self.potential, f"at {place!r}")))
 
 
 @dataclass(frozen=True)
@@ -292,10 +292,11 @@ class Inlet(Condition):
     def pieces(self, place, cell):
         """One term per species."""
         unit = cell.scales.flux / AVOGADRO
+        fluxes = cell.of_species(self.flux, "flux", f"at {place!r}")
         return Pieces(
             terms=tuple(
-                Flux(place, cell.index(name), si(value, "mol/(m**2*s)") / unit)
-                for name, value in self.flux.items()
+                Flux(place, i, si(value, "mol/(m**2*s)", what) / unit)
+                for i, what, value in fluxes
             )
         )
 

@@ -154,23 +154,31 @@ def plot_series(series: Series, path: Path | str | None = None) -> Figure:
     floats = len(series.electrode_potential) > 0
     figure = _figure(6.4, 6.8 if floats else 5.0)
     axes = figure.subplots(3 if floats else 2, 1, sharex=True)
-    for colour, (name, values) in zip(COLOURS, series.current.items(), strict=False):
+    current = _not_zero(series.current)
+    for colour, (name, values) in zip(COLOURS, current.items(), strict=False):
         axes[0].plot(time, values[seen], color=colour, label=name)
-    sizes = [np.abs(values[seen]) for values in series.current.values()]
+    sizes = [np.abs(values[seen]) for values in current.values()]
     largest = max((size.max() for size in sizes), default=0.0)
     if largest > 100 * max((size[-1] for size in sizes), default=0.0):
         axes[0].set_yscale("symlog", linthresh=1e-3 * largest)
     axes[0].set_ylabel(f"current / {_per('A', series.cell)}")
-    for colour, (name, values) in zip(COLOURS, series.charge.items(), strict=False):
+    charge = _not_zero(series.charge)
+    for colour, (name, values) in zip(COLOURS, charge.items(), strict=False):
         axes[1].plot(time, values[seen], color=colour, label=name)
     axes[1].set_ylabel(f"charge / {_per('C', series.cell)}")
     if floats:
         axes[2].plot(time, series.electrode_potential[seen], color=COLOURS[-1])
         axes[2].set_ylabel("electrode potential / V")
-    axes[0].legend(frameon=False)
+    if current:
+        axes[0].legend(frameon=False)
     axes[-1].set_xscale("log")
     axes[-1].set_xlabel(f"time / {unit}")
     return _done(figure, path)
+
+
+def _not_zero(series: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Without walls and the like, which have no line of their own."""
+    return {name: values for name, values in series.items() if values.any()}
 
 
 def plot_voltammogram(curve: Voltammogram, path: Path | str | None = None) -> Figure:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ...core.errors import InputError
 from ..collective import on_root
@@ -15,10 +14,11 @@ from ..medium import Conditions
 from ..steady import undetermined
 from ..transient import solve_transient
 from .cell import Cell
-from .parts import Quantity, si
+from .checks import Quantity, check_kind, several, si, whole
+from .conditions import check_electrode, check_potential
 from .progress import Show, shown
 from .resolution import check_layers
-from .results import Series, State
+from .results import Series, State, solution_in
 
 Drive = Mapping[str, Mapping]
 
@@ -32,7 +32,7 @@ def follow(
     begin: Quantity = 0.0,
     tolerance: float = 5e-4,
     longest_step: Quantity = np.inf,
-    at: ArrayLike = (),
+    at: Quantity | Sequence[Quantity] = (),
     checkpoint: Path | str | None = None,
     forget: bool = True,
     progress: Show = None,
@@ -78,8 +78,15 @@ def follow(
     UserWarning
         When point ions crowd beyond what the mesh, or any solution, holds at the end.
     """
+    check_kind(cell, Cell, "cell to follow", "a Cell")
     unit = cell.scales.time
-    first = start_of(cell) if start is None else start
+    last, first = si(until, "s", "until"), si(begin, "s", "begin")
+    longest = np.inf
+    if longest_step != np.inf:
+        longest = si(longest_step, "s", "longest step", sign="positive")
+    error = si(tolerance, "", "tolerance", sign="positive")
+    met = several(at, "s", "times of at")
+    state = solution_in(cell, start_of(cell) if start is None else start)
 
     def conditions(time: float) -> Conditions:
         return cell.conditions(drive(time * unit) if callable(drive) else drive)
@@ -89,12 +96,12 @@ def follow(
             cell.model,
             cell.medium,
             conditions if callable(drive) else conditions(0.0),
-            si(until, "s") / unit,
-            start=first.solution,
-            begin=si(begin, "s") / unit,
-            tolerance=tolerance,
-            longest_step=si(longest_step, "s") / unit,
-            at=np.asarray(at, dtype=float) / unit,
+            last / unit,
+            start=state,
+            begin=first / unit,
+            tolerance=error,
+            longest_step=longest / unit,
+            at=met / unit,
             checkpoint=checkpoint,
             forget=forget,
             progress=tell,
@@ -135,6 +142,7 @@ def voltage_step(
     cell: Cell, border: str, potential: Quantity, until: Quantity, **options
 ) -> Series:
     """Jump of an electrode's potential (V) at time 0; `options` as for `follow`."""
+    check_potential(cell.borders, border)
     return follow(cell, until, {border: {"potential": potential}}, **options)
 
 
@@ -142,6 +150,7 @@ def constant_current(
     cell: Cell, border: str, current: Quantity, until: Quantity, **options
 ) -> Series:
     """Given mean current density (A/m2) into the cell; `options` as for `follow`."""
+    check_electrode(cell.borders, border)
     return follow(cell, until, {border: {"current": current}}, **options)
 
 
@@ -209,14 +218,22 @@ def cyclic_voltammetry(
     -------
     Voltammogram
         The current charges the electrode too, as an experiment's does.
+
+    Raises
+    ------
+    InputError
+        When the border is no electrode with a potential, or a number is out of range.
     """
-    corners = [si(value, "V") for value in potentials]
-    speed = si(rate, "V/s")
-    if len(corners) < 2 or not speed > 0 or not np.all(np.diff(corners)):
+    check_electrode(cell.borders, border)
+    check_potential(cell.borders, border)
+    corners = several(potentials, "V", "potentials of a voltammogram", least=2).tolist()
+    speed = si(rate, "V/s", "rate of a voltammogram", sign="positive")
+    points = whole(points, "points of a voltammogram", 1)
+    if not np.all(np.diff(corners)):
         raise InputError(
-            "a voltammogram",
-            wanted="two or more potentials, each another than the last, and a rate > 0",
-            got=f"{corners}, {speed:g} V/s",
+            "potentials of a voltammogram",
+            wanted="each another than the last",
+            got=f"{corners} V",
         )
     state = start or cell.steady({border: {"potential": corners[0]}})
     runs: list[Series] = []

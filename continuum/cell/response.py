@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from ...core.errors import InputError
 from ..impedance import differential_capacitance
 from ..impedance import impedance as _impedance
 from .cell import Cell
-from .parts import Quantity, si
+from .checks import Quantity, check_name, several
+from .conditions import check_double_layer
 from .progress import Show, shown
-from .results import State, total_unit
+from .results import State, solution_in, total_unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +43,10 @@ class ImpedanceSpectrum:
 
 
 def impedance(
-    cell: Cell, border: str, frequency: ArrayLike, state: State | None = None
+    cell: Cell,
+    border: str,
+    frequency: Quantity | Sequence[Quantity],
+    state: State | None = None,
 ) -> ImpedanceSpectrum:
     """Impedance at a steady state, by linearisation.
 
@@ -53,18 +55,21 @@ def impedance(
     cell, border
         The electrode whose potential is modulated.
     frequency
-        Hz.
+        Hz, one or a list.
     state
         Steady state; that of the cell's own conditions by default.
+
+    Raises
+    ------
+    InputError
+        When the border is no electrode, the state is another cell's or not steady, or a
+        frequency is not positive.
     """
-    hertz = np.atleast_1d(np.asarray(frequency, dtype=float))
-    if not (hertz > 0).all():
-        raise InputError(
-            "frequencies", wanted="positive numbers (Hz)", got=str(hertz[:5])
-        )
-    here = state or cell.steady()
+    hertz = several(frequency, "Hz", "frequency", sign="positive", least=1)
+    check_name(border, cell.borders, "unknown border")
+    solution = solution_in(cell, cell.steady() if state is None else state)
     omega = 2 * np.pi * hertz * cell.scales.time
-    found = _impedance(cell.model, here.solution, border, omega)
+    found = _impedance(cell.model, solution, border, omega)
     current = cell.scales.current_density * total_unit(cell)[0]
     z = found.impedance * cell.scales.potential / current
     return ImpedanceSpectrum(
@@ -102,7 +107,8 @@ def capacitance(
     cell: Cell, border: str, potentials: Sequence[Quantity], *, progress: Show = None
 ) -> CapacitanceCurve:
     """Differential capacitance at a series of steady states, each from the one before."""
-    volts = np.array([si(value, "V") for value in potentials])
+    check_double_layer(cell.borders, cell.pieces(), border, len(cell.ions))
+    volts = several(potentials, "V", "potentials of a capacitance", least=1)
     charge, slope, state = [], [], None
     unit = cell.scales.capacitance * total_unit(cell)[0]
     with shown("capacitance", cell.shows(progress)) as tell:

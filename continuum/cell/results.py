@@ -16,11 +16,12 @@ from ...core.errors import InputError
 from ...core.schema import dataset
 from ...core.units import AVOGADRO
 from ..audit import Audit, audit
-from ..collective import on_root
+from ..collective import on_root, together
 from ..fields import Gather
 from ..response import restore
 from ..states import Report, Solution, solution_of
 from ..walk import Run
+from .checks import check_kind
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -53,11 +54,12 @@ class State:
 
     def __repr__(self) -> str:
         when = "steady" if self.time is None else f"at {self.time:.6g} s"
-        names = ", ".join(ion.name for ion in self.cell.ions)
+        names = ", ".join(_ions(self.cell))
         size = f"{len(self.solution.points)} nodes"
         unit = f"A {total_unit(self.cell)[1]}".strip()
-        currents = [f"{name} {value:.4g}" for name, value in self.current.items()]
-        return f"<State {when}: {names}; {size}; current / {unit}: {', '.join(currents)}>"
+        passing = ((name, i) for name, i in self.current.items() if i)
+        currents = ", ".join(f"{name} {i:.4g}" for name, i in passing)
+        return f"<State {when}: {names}; {size}; current / {unit}: {currents or 0}>"
 
     @property
     def points(self) -> np.ndarray:
@@ -83,15 +85,14 @@ class State:
 
     @property
     def current(self) -> dict[str, float]:
-        """Border -> electric current of the ions into the cell.
+        """Border -> electric current of the ions into the cell; 0 where nothing passes.
 
         A in axial symmetry and three dimensions, A/m in the plane, A/m2 on an interval.
         """
         unit = self.cell.scales.current_density * total_unit(self.cell)[0]
-        found: dict[str, float] = {}
+        found = dict.fromkeys(self.cell.domain.borders, 0.0)
         for (i, place), flux in self.solution.inflow.items():
-            carried = float(self.cell.ions[i].charge * flux * unit)
-            found[str(place)] = found.get(str(place), 0.0) + carried
+            found[str(place)] += float(self.cell.ions[i].charge * flux * unit)
         return found
 
     @property
@@ -105,9 +106,10 @@ class State:
 
     @property
     def charge(self) -> dict[str, float]:
-        """Border -> surface charge; C, per m or per m2 as `current`."""
+        """Border -> surface charge, 0 without; C, per m or per m2 as `current`."""
         unit = self.cell.scales.surface_charge * total_unit(self.cell)[0]
-        return {str(place): q * unit for place, q in self.solution.charge.items()}
+        found = self.solution.charge
+        return {name: found.get(name, 0.0) * unit for name in self.cell.domain.borders}
 
     @property
     def electrode_potential(self) -> float | None:
@@ -132,7 +134,7 @@ class State:
         phi = gather(self.solution.phi) * unit.potential
         ions = self.cell.ions
         values = {
-            "species": [ion.name for ion in ions],
+            "species": _ions(self.cell),
             "charge_number": np.array([float(ion.charge) for ion in ions]),
         }
         attrs: dict = {"temperature": unit.temperature}
@@ -172,6 +174,38 @@ class State:
         return plot_state(self, path)
 
 
+def solution_in(cell: Cell, state: State) -> Solution:
+    """The solution of a state that has the mesh and the ions of a cell.
+
+    Raises
+    ------
+    InputError
+        When the nodes or the ions are others.
+    """
+    check_kind(state, State, "a state", "a State, as of Cell.steady")
+    if state.cell is not cell:
+        here, there = cell.model.points * cell.scales.length, state.points
+        with together(cell.domain.comm):
+            _check_same("the state", cell, here, there, _ions(state.cell))
+    return state.solution
+
+
+def _ions(cell: Cell) -> list[str]:
+    return [ion.name for ion in cell.ions]
+
+
+def _check_same(what: str, cell: Cell, here, there, ions: list[str]) -> None:
+    """Refuse other nodes (m) or ions than those of a cell."""
+    same = here.shape == there.shape and np.allclose(here, there, rtol=1e-9, atol=0)
+    if not same or ions != _ions(cell):
+        raise InputError(
+            f"{what} is of another cell",
+            wanted=f"the same {len(here)} nodes, ions {', '.join(_ions(cell))}",
+            got=f"{'the same' if same else 'other'} {len(there)} nodes, "
+            f"ions {', '.join(ions)}",
+        )
+
+
 def load_state(cell: Cell, path: Path | str, drive: Mapping | None = None) -> State:
     """A state that `State.save` wrote, to go on from.
 
@@ -197,14 +231,8 @@ def load_state(cell: Cell, path: Path | str, drive: Mapping | None = None) -> St
     gather, scales = Gather(cell.model.nodes), cell.scales
     places = ds["distance"].values[:, None] if flat else ds["position"].values
     nodes = gather.points[:, : places.shape[1]] * scales.length
-    names = [ion.name for ion in cell.ions]
-    same = places.shape == nodes.shape and np.allclose(places, nodes, rtol=1e-9, atol=0)
-    if not same or list(ds["species"].values) != names:
-        raise InputError(
-            f"{path} is a state of another cell",
-            wanted=f"{len(nodes)} nodes, ions {', '.join(names)}",
-            got=f"{len(places)} nodes, ions {', '.join(ds['species'].values)}",
-        )
+    ions = [str(name) for name in ds["species"].values]
+    _check_same(f"{path}", cell, nodes, places, ions)
     c, phi = ds["concentration"].values, ds["potential"].values
     c, phi = (c[0], phi[0]) if flat else (c, phi)
     # A species that is driven out may be zero on disk, where its psi does not matter.
@@ -257,13 +285,17 @@ class Series:
         Units as `State.current`.
         """
         unit = self.cell.scales.current_density * total_unit(self.cell)[0]
-        return {str(place): i * unit for place, i in self.run.current.items()}
+        return self._at_borders(self.run.current, unit)
 
     @property
     def charge(self) -> dict[str, np.ndarray]:
         """Border -> surface charge; units as `State.charge`."""
         unit = self.cell.scales.surface_charge * total_unit(self.cell)[0]
-        return {str(place): q * unit for place, q in self.run.charge.items()}
+        return self._at_borders(self.run.charge, unit)
+
+    def _at_borders(self, found: Mapping, unit: float) -> dict[str, np.ndarray]:
+        none = np.zeros(len(self.run.time))
+        return {name: found.get(name, none) * unit for name in self.cell.domain.borders}
 
     @property
     def electrode_potential(self) -> np.ndarray:
@@ -285,13 +317,12 @@ class Series:
 
     def dataset(self) -> xr.Dataset:
         """``transport-series/1``."""
-        places = sorted({*self.current, *self.charge})
-        none = np.zeros(len(self.time))
+        current, charge = self.current, self.charge
         values = {
             "time": self.time,
-            "border": places,
-            "current": [self.current.get(name, none) for name in places],
-            "charge": [self.charge.get(name, none) for name in places],
+            "border": list(current),
+            "current": list(current.values()),
+            "charge": list(charge.values()),
         }
         if len(self.electrode_potential) == len(self.time):
             values["potential"] = self.electrode_potential

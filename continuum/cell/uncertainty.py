@@ -17,9 +17,10 @@ from ..model import NernstPlanckPoisson
 from ..montecarlo import monte_carlo
 from ..profiles import Profiles
 from .cell import Cell
+from .checks import all_of, check_kind, whole
 from .observables import Observable
 from .progress import Show, shown
-from .results import State
+from .results import State, solution_in
 
 
 def sensitivity(state: State, observable: Observable) -> xr.Dataset:
@@ -50,6 +51,8 @@ def sensitivity(state: State, observable: Observable) -> xr.Dataset:
     StageError
         When the linear equations cannot be solved.
     """
+    check_kind(state, State, "a state", "a State, as of Cell.steady")
+    check_kind(observable, Observable, "an observable", 'such as Current("anode")')
     cell = state.cell
     slope = gradient(cell.model, state.solution, observable.scaled(cell))
     size, unit = observable.unit(cell)
@@ -167,7 +170,11 @@ def replicates(
     StageError
         When the point estimate fails, or all others do.
     """
-    here = cell if isinstance(cell, Cell) else cell()
+    here = cell() if callable(cell) else cell
+    check_kind(here, Cell, "cell of replicates", "a Cell, or a function that makes it")
+    check_kind(observables, Mapping, "observables of replicates", "{name: observable}")
+    all_of(observables.values(), Observable, "observables of replicates", "observables")
+    workers = whole(workers, "workers", 1)
     if here.profiles is None or here.profiles.n_replicates < 3:
         raise InputError(
             "a cell without replicates",
@@ -183,7 +190,7 @@ def replicates(
             media,
             here.conditions(drive),
             _Numbers(tuple(one.scaled(here) for one in observables.values())),
-            start=None if start is None else start.solution,
+            start=None if start is None else solution_in(here, start),
             workers=workers,
             progress=tell,
         )

@@ -357,8 +357,11 @@ def test_coarse_cells_at_a_charged_wall_are_told_of():
 
 def test_conditions_that_cells_do_not_have():
     cell = Cell(near_wall(), salt(), BORDERS)
-    for drive in ({"top": {"potential": 1.0}}, {"electrode": {"voltage": 1.0}}):
-        with pytest.raises(InputError, match="change of conditions"):
+    for drive, match in (
+        ({"top": {"potential": 1.0}}, "unknown border"),
+        ({"electrode": {"voltage": 1.0}}, "voltage of 'electrode'"),
+    ):
+        with pytest.raises(InputError, match=match):
             cell.steady(drive)
     with pytest.raises(InputError, match="charged wall"):
         Cell(

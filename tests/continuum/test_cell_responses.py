@@ -163,7 +163,7 @@ def test_impedance_of_a_closed_cell_at_a_given_current():
 
 def test_frequencies_that_make_no_sense():
     cell = half_cell(Electrode())
-    with pytest.raises(InputError, match="positive numbers"):
+    with pytest.raises(InputError, match="a positive number"):
         impedance(cell, "electrode", [1.0, 0.0])
     with pytest.raises(InputError, match="nowhere"):
         impedance(cell, "nowhere", [1.0])
