@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from ..core.errors import InputError
 from ..core.schema import validate
 from .closures import Coupled
+from .words import Words
 
 
 @dataclass(frozen=True)
@@ -133,14 +134,15 @@ class Activity(Coupled):
     def _coordinate(self, rho):
         return np.log(rho)
 
-    def check(self, c):
+    def check(self, c, words=None):
         """Refuse concentrations above the table."""
         highest = float(np.tensordot(self.weights, c, axes=1).max())
         if highest > self.concentration[-1] * (1 + 1e-9):
+            told = words or Words()
             raise InputError(
                 "a salt concentration above the activity table",
-                wanted=f"at most {self.concentration[-1]:.4g} c0",
-                got=f"{highest:.4g} c0",
+                wanted=f"at most {told.number('concentration', self.concentration[-1])}",
+                got=told.number("concentration", highest),
                 mend="extend the table, or lower the potential or the reservoir",
             )
 

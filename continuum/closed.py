@@ -111,6 +111,6 @@ def _check_neutral(model: NernstPlanckPoisson, found: Solution, mean: np.ndarray
         raise InputError(
             "a charged cell without electrodes",
             wanted="ions, fixed and surface charges that add up to zero",
-            got=f"{-charge:.4g} e c0 l^{model.domain.dim} too much",
+            got=f"{model.words.number('charge', -charge)} too much",
             mend="change a mean concentration or the fixed charge",
         )

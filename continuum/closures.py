@@ -20,6 +20,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from ..core.errors import InputError
+from .words import Words
 
 NUMPY = SimpleNamespace(exp=np.exp, ln=np.log, tanh=np.tanh, maximum=np.maximum)
 #: Iterations that solve the scalar equation wherever they start from.
@@ -84,7 +85,7 @@ class Closure:
         """
         return np.zeros_like(c), np.zeros((len(c), *np.shape(c)))
 
-    def check(self, c: np.ndarray) -> None:
+    def check(self, c: np.ndarray, words: Words | None = None) -> None:
         """Refuse concentrations (n_species, ...) outside the closure's range."""
 
 

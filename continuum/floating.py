@@ -121,7 +121,7 @@ def load_at(model: NernstPlanckPoisson, solution: Solution) -> dict[str, np.ndar
     return load | floating.load(solution.potential)
 
 
-def check_same_currents(first: Conditions, later: Conditions, time: float) -> None:
+def check_same_currents(first: Conditions, later: Conditions, time: str) -> None:
     """Refuse a current that comes or goes in time: its electrode is another unknown.
 
     Raises
@@ -134,6 +134,6 @@ def check_same_currents(first: Conditions, later: Conditions, time: float) -> No
             "a current that is given for a part of the time: at "
             + ", ".join(map(repr, changed)),
             wanted="a current at the same border from begin to end",
-            got=f"none {'at' if changed[0] in first.current else 'before'} {time:.6g}",
+            got=f"none {'at' if changed[0] in first.current else 'before'} {time}",
             mend="follow the parts one by one, each from the end of the last",
         )

@@ -69,7 +69,7 @@ def check_place(model: NernstPlanckPoisson, place: Place) -> None:
         raise InputError(
             "something held where the domain has no area",
             wanted=f"a border off the axis or centre of {model.domain.symmetry} symmetry",
-            got=f"{place!r} at the radius {radius:.3g}",
+            got=f"{place!r} at the radius {model.words.number('length', radius)}",
             mend="leave it without a condition, or cut a small radius out of the mesh",
         )
 
@@ -165,7 +165,8 @@ def _ideal_psi(model, medium: Medium, i: int, c: float, place: Place) -> np.ndar
         raise InputError(
             "a concentration that cannot be held",
             wanted="a positive number",
-            got=f"{c:g} for species {i} at {place!r}",
+            got=f"{model.words.number('concentration', c)} of {model.words.name(i)} "
+            f"at {place!r}",
         )
     out = np.empty(len(model.points))
     out[model.order] = np.log(c) - medium.ln_activity[i] + medium.mu_ex[i]

@@ -120,7 +120,7 @@ def differential_capacitance(
     try:
         change = newton.linear(electrode.push)[: newton.n_owned]
     except NotConverged as exc:
-        raise _unsolved(0.0, exc) from exc
+        raise _unsolved(model.words.number("frequency", 0.0), exc) from exc
     return float(electrode.total(electrode.slopes(Charge(place)), change))
 
 
@@ -147,7 +147,8 @@ class _Alternating:
         try:
             change = self._systems.solve(omega, self._right)
         except NotConverged as exc:
-            raise _unsolved(omega, exc) from exc
+            words = self._electrode.model.words
+            raise _unsolved(words.number("frequency", omega), exc) from exc
         passing = self._electrode.total(self._passing, change)
         return passing + 1j * omega * self._electrode.total(self._sitting, change)
 
@@ -172,10 +173,10 @@ def _storage(model: NernstPlanckPoisson, held: Held):
     return matrix
 
 
-def _unsolved(omega: float, exc: Exception) -> StageError:
+def _unsolved(frequency: str, exc: Exception) -> StageError:
     return StageError(
         "no answer to an alternating potential",
         wanted="linear equations that can be solved",
-        got=f"at the angular frequency {omega:g}: {exc}",
+        got=f"at the frequency {frequency}: {exc}",
         mend="look whether the state is one that the equations determine",
     )

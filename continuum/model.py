@@ -23,6 +23,7 @@ from .neutral import neutral_rule
 from .newton import Newton
 from .periodic import Periodic, Ties
 from .reactions import Reaction
+from .words import Words
 
 
 class NernstPlanckPoisson(Equations):
@@ -60,6 +61,8 @@ class NernstPlanckPoisson(Equations):
         The solvent moves.
     linear
         A method of `linear.LinearSolver`.
+    words
+        How errors name species and write numbers.
 
     Attributes
     ----------
@@ -84,8 +87,10 @@ class NernstPlanckPoisson(Equations):
         anisotropic: bool = False,
         advection: bool = False,
         linear: Method = "auto",
+        words: Words | None = None,
     ):
         super().__init__()
+        self.words = words or Words()
         self.domain, self.degree, self.linear = domain, degree, linear
         self.charge_numbers = np.asarray(charge_numbers, dtype=float)
         self.closure = closure or Closure()

@@ -68,11 +68,12 @@ def check_steady(model: NernstPlanckPoisson, solution: Solution, held: Held) -> 
     flows[-1] += sum(abs(charge) for charge in solution.charge.values())
     left = model.totals(stays) / np.maximum(flows, np.finfo(float).tiny)
     if not np.max([off, *left]) <= STEADY:
-        species = ", ".join(f"{part:.2g}" for part in left[:-1])
+        parts = enumerate(left[:-1])
+        species = ", ".join(f"{part:.2g} of {model.words.name(i)}" for i, part in parts)
         raise InputError(
             "not a steady state",
             wanted=f"imbalances below {STEADY:g} of the fluxes, and of the charges",
-            got=f"{species} of the fluxes of the species, {left[-1]:.2g} of the charges, "
+            got=f"of the fluxes {species}, {left[-1]:.2g} of the charges, "
             f"held values missed by {off:.2g}",
             mend="solve the steady state of these conditions, or follow it for longer",
         )

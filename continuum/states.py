@@ -190,7 +190,7 @@ def solution_of(
     state = model.state
     c = concentrations(model, medium, state)
     with together(model.domain.comm):
-        medium.closure.check(c)
+        medium.closure.check(c, model.words)
     return Solution(
         model.points,
         state[:-1],

@@ -239,7 +239,7 @@ def check_held(model: NernstPlanckPoisson, conditions: Conditions) -> None:
         raise InputError(
             "a species whose amount is not determined",
             wanted="psi or c held at one position or more, for every species",
-            got=f"nowhere for species {free}",
+            got=f"nowhere for {', '.join(map(model.words.name, free))}",
             mend="hold psi where the species meets a reservoir, or give its amount to "
             "closed.solve_closed",
         )
@@ -251,13 +251,14 @@ def _stuck(
     with np.errstate(over="ignore"):
         c = concentrations(model, medium, model.state)
     worst, node = np.unravel_index(np.argmax(c), c.shape)
-    place = np.round(model.points[node, : model.domain.dim], 4).tolist()
-    crowded = c[worst, node] > 1e3 * np.max(medium.c_ref)
+    words, crowded = model.words, c[worst, node] > 1e3 * np.max(medium.c_ref)
+    highest = words.number("concentration", c[worst, node])
+    place = words.place(model.points[node, : model.domain.dim])
     return StageError(
         "the steady state was not found",
         wanted="convergence at the full load",
         got=f"{done:.4g} of it, then {why}; the highest concentration is "
-        f"{c[worst, node]:.3g} c0, of species {worst} at {place}",
+        f"{highest}, of {words.name(int(worst))} at {place}",
         mend="give the ions volumes, or the electrode a Stern layer"
         if crowded
         else "refine the mesh where fields are steep, or come from a nearer solution",

@@ -15,6 +15,7 @@ from .model import NernstPlanckPoisson
 from .states import Solution
 from .steady import Progress
 from .walk import Run, Walk
+from .words import Words
 
 
 def solve_transient(
@@ -78,12 +79,12 @@ def solve_transient(
     StageError
         When steps become too short.
     """
-    stops = _stops(begin, until, at, tolerance)
+    stops = _stops(model.words, begin, until, at, tolerance)
     if not longest_step > 0:
         raise InputError(
             "the longest step of a transient",
             wanted="a positive number",
-            got=f"{longest_step:g}",
+            got=model.words.number("time", longest_step),
         )
     drive = conditions if callable(conditions) else lambda time: conditions
     walk = Walk(model, medium, drive, start, begin)
@@ -111,14 +112,19 @@ def solve_transient(
     return walk.run()
 
 
-def _stops(begin: float, until: float, at: ArrayLike, tolerance: float) -> np.ndarray:
+def _stops(
+    words: Words, begin: float, until: float, at: ArrayLike, tolerance: float
+) -> np.ndarray:
     """Times that are met exactly, in order."""
     stops = np.unique([*np.ravel(at), until])
     if not begin < stops[0] or stops[-1] != until or not tolerance > 0:
+        first, *met, last = (
+            words.number("time", t) for t in (begin, *np.ravel(at), until)
+        )
         raise InputError(
             "times of a transient",
-            wanted=f"begin {begin:g} < all of `at` <= until, tolerance > 0",
-            got=f"until {until:g}, at {np.ravel(at).tolist()}, tolerance {tolerance:g}",
+            wanted=f"begin {first} < all of `at` <= until, tolerance > 0",
+            got=f"until {last}, at [{', '.join(met)}], tolerance {tolerance:g}",
         )
     return stops
 

@@ -132,7 +132,8 @@ class Walk:
             if failure and guess is None:  # nor did longer ones
                 wanted = min(wanted, 0.25 * step)
             if wanted < 1e-15 * whole:
-                raise _stuck(self.time, failure or "an error that no step makes small")
+                when = self.model.words.number("time", self.time)
+                raise _stuck(when, failure or "an error that no step makes small")
         factor = self._factor(error)
         limit = FIRST_GROWTH if first else GROWTH
         self._accept(now, stop if now == left else self.time + now, conditions, stop)
@@ -154,7 +155,7 @@ class Walk:
         """Those of a time, whose kind is that of the first."""
         found = self.drive(time)
         check_terms(self.model, found)
-        check_same_currents(self.given, found, time)
+        check_same_currents(self.given, found, self.model.words.number("time", time))
         return found
 
     def _factor(self, error: float) -> float:
@@ -250,10 +251,10 @@ def _series(rows: tuple[dict, ...]) -> dict:
     return {name: np.array([row.get(name, 0.0) for row in rows]) for name in names}
 
 
-def _stuck(time: float, why: str) -> StageError:
+def _stuck(time: str, why: str) -> StageError:
     return StageError(
         "the transient stopped",
         wanted="steps that converge",
-        got=f"at time {time:.6g}: {why}",
+        got=f"at time {time}: {why}",
         mend="refine the mesh where fields are steep, or raise the tolerance",
     )

@@ -2,6 +2,7 @@
 
 from .cell import Cell
 from .electrodes import Electrode, Redox
+from .given import load_state
 from .parts import Fixed, Inlet, Ion, Outlet, Periodic, Reservoir, Symmetry, Wall
 from .protocols import (
     constant_current,
@@ -10,7 +11,7 @@ from .protocols import (
     voltage_step,
 )
 from .response import capacitance, impedance
-from .results import Series, State, load_state
+from .results import Series, State
 from .uncertainty import replicates, sensitivity
 
 __all__ = [

@@ -19,11 +19,20 @@ from ..states import Solution
 from ..steady import solve_steady
 from .build import make_closure, make_reactions
 from .checks import Quantity, all_of, check_kind, check_name, on_nodes, si, whole
-from .conditions import check_amounts, check_borders, check_changes, gathered
+from .conditions import (
+    check_amounts,
+    check_borders,
+    check_changes,
+    check_same_terms,
+    gathered,
+    named,
+)
+from .given import solution_in
 from .parts import Condition, Ion, Pieces, Setting
 from .progress import Show, shown
 from .resolution import check_layers, check_mesh
-from .results import State, solution_in
+from .results import State
+from .words import words_of
 
 
 class Cell:
@@ -114,7 +123,7 @@ class Cell:
         progress: bool | None = None,
     ):
         check_kind(domain, Domain, "domain of a cell", "a domain, as of domain.interval")
-        self.ions = self._named(ions)
+        self.ions = named(ions)
         check_borders(list(domain.borders), borders)
         self.domain, self.borders = domain, dict(borders)
         self.electroneutral, self.progress = electroneutral, progress
@@ -142,6 +151,7 @@ class Cell:
                 anisotropic=coefficients is not None and domain.dim > 1,
                 advection=velocity is not None,
                 linear=linear,
+                words=words_of(self),
             )
         self.profiles, self.distance = None, None
         if coefficients is not None:
@@ -159,16 +169,6 @@ class Cell:
         check_mesh(self)
 
     # ------------------------------------------------------------------------- set-up
-
-    @staticmethod
-    def _named(ions: Sequence[Ion]) -> tuple[Ion, ...]:
-        found = all_of(ions, Ion, "ions of a cell", "Ion(...)")
-        names = [ion.name for ion in found]
-        if not names or len(set(names)) < len(names):
-            raise InputError(
-                "ions of a cell", wanted="one or more, each name once", got=str(names)
-            )
-        return found
 
     def _make_setting(self, closure: Closure) -> Setting:
         reference = closure.ln_activities(self._bulk)
@@ -246,10 +246,13 @@ class Cell:
         Raises
         ------
         InputError
-            When a border is unknown or has no such field.
+            When a border is unknown or has no such field, or becomes one of another kind.
         """
         check_changes(self.borders, drive or {})
-        return gathered(self.pieces(drive), self.domain.area)
+        found = gathered(self.pieces(drive), self.domain.area)
+        if drive:
+            check_same_terms(self.model.borders, found.borders)
+        return found
 
     def steady(
         self,

@@ -9,9 +9,25 @@ from ..borders import Border
 from ..medium import Conditions
 from ..periodic import Periodic
 from ..steady import undetermined
-from .checks import check_kind, check_name
+from .checks import all_of, check_kind, check_name
 from .electrodes import Electrode
 from .parts import Condition, Ion, Pieces
+
+
+def named(ions: Sequence[Ion]) -> tuple[Ion, ...]:
+    """Ions of a cell, each name once.
+
+    Raises
+    ------
+    InputError
+    """
+    found = all_of(ions, Ion, "ions of a cell", "Ion(...)")
+    names = [ion.name for ion in found]
+    if not names or len(set(names)) < len(names):
+        raise InputError(
+            "ions of a cell", wanted="one or more, each name once", got=str(names)
+        )
+    return found
 
 
 def check_borders(known: Sequence[str], given: Mapping[str, Condition]) -> None:
@@ -88,6 +104,31 @@ def check_potential(borders: Mapping[str, Condition], name: str) -> None:
             got=str(borders[name]),
             mend="leave Electrode(current=) out",
         )
+
+
+def check_same_terms(made: Sequence[Border], driven: Sequence[Border]) -> None:
+    """Refuse terms of borders that a cell was not made with.
+
+    Raises
+    ------
+    InputError
+    """
+    for place in dict.fromkeys(one.place for one in (*made, *driven)):
+        wanted, got = (
+            [one for one in terms if one.place == place] for terms in (made, driven)
+        )
+        if [one.signature() for one in wanted] != [one.signature() for one in got]:
+            raise InputError(
+                f"a drive that makes another kind of border of {place!r}",
+                wanted=_kinds(wanted),
+                got=_kinds(got),
+                mend="make the cell with a charge or a Stern layer there, however small, "
+                "or another cell with what you want",
+            )
+
+
+def _kinds(terms: Sequence[Border]) -> str:
+    return ", ".join(type(one).__name__ for one in terms) or "a plain border"
 
 
 def check_electrode(borders: Mapping[str, Condition], name: str) -> None:

@@ -16,9 +16,10 @@ from ..transient import solve_transient
 from .cell import Cell
 from .checks import Quantity, check_kind, several, si, whole
 from .conditions import check_electrode, check_potential
+from .given import solution_in
 from .progress import Show, shown
 from .resolution import check_layers
-from .results import Series, State, solution_in
+from .results import Series, State
 
 Drive = Mapping[str, Mapping]
 

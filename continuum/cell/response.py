@@ -13,8 +13,9 @@ from ..impedance import impedance as _impedance
 from .cell import Cell
 from .checks import Quantity, check_name, several
 from .conditions import check_double_layer
+from .given import solution_in
 from .progress import Show, shown
-from .results import State, solution_in, total_unit
+from .results import State, total_unit
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,9 +18,11 @@ from ..montecarlo import monte_carlo
 from ..profiles import Profiles
 from .cell import Cell
 from .checks import all_of, check_kind, whole
+from .conditions import check_amounts
+from .given import solution_in
 from .observables import Observable
 from .progress import Show, shown
-from .results import State, solution_in
+from .results import State
 
 
 def sensitivity(state: State, observable: Observable) -> xr.Dataset:
@@ -47,13 +49,14 @@ def sensitivity(state: State, observable: Observable) -> xr.Dataset:
     Raises
     ------
     InputError
-        When the number is none of this state.
+        When the number is none of this state, or an amount is not determined.
     StageError
         When the linear equations cannot be solved.
     """
     check_kind(state, State, "a state", "a State, as of Cell.steady")
     check_kind(observable, Observable, "an observable", 'such as Current("anode")')
     cell = state.cell
+    check_amounts(state.solution.conditions, cell.ions, cell.borders)
     slope = gradient(cell.model, state.solution, observable.scaled(cell))
     size, unit = observable.unit(cell)
     by = {
@@ -183,12 +186,14 @@ def replicates(
             if here.profiles is None
             else f"{here.profiles.n_replicates - 1} besides it",
         )
+    conditions = here.conditions(drive)
+    check_amounts(conditions, here.ions, here.borders)
     media = [here.make_medium(j) for j in range(here.profiles.n_replicates)]
     with shown("replicates", here.shows(progress)) as tell:
         found = monte_carlo(
             here.model if cell is here or workers == 1 else _ModelOf(cell),
             media,
-            here.conditions(drive),
+            conditions,
             _Numbers(tuple(one.scaled(here) for one in observables.values())),
             start=None if start is None else solution_in(here, start),
             workers=workers,
