@@ -74,6 +74,11 @@ class Profiles:
         return float(self._ds["relative_permittivity"].values[-1])
 
     @property
+    def bulk_diffusivity(self) -> np.ndarray:
+        """Of each species far from the walls, the point estimate, m2/s."""
+        return self._ds["bulk_D"].values[0]
+
+    @property
     def n_units(self) -> int:
         """Blocks that the replicates were drawn from."""
         return int(self._ds.attrs["n_units"])
@@ -103,10 +108,11 @@ class Profiles:
         known = self._ds["charge_number"].values
         made, here = float(self._ds.attrs["temperature"]), self.scales.temperature
         if not np.array_equal(known, np.asarray(charges, dtype=float)):
+            names = [str(name) for name in self._ds["species"].values]
             raise InputError(
                 "profiles of ions with other charges",
-                wanted=str(list(charges)),
-                got=str(known.tolist()),
+                wanted=_listed(names, charges),
+                got=_listed(names, known),
             )
         if abs(made - here) > COLDER:
             raise InputError(
@@ -186,3 +192,8 @@ class Profiles:
                 columns.append((slope * (above - below)).sum(axis=-1) / (2 * NUDGE))
             found[name] = np.stack(columns, axis=-1)
         return found
+
+
+def _listed(names: Sequence[str], charges: Sequence[float] | np.ndarray) -> str:
+    pairs = zip(names, charges, strict=True)
+    return ", ".join(f"{name} ({charge:+g})" for name, charge in pairs)

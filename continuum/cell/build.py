@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,12 +14,14 @@ from ...core.units import AVOGADRO
 from ..activity import Activity
 from ..closures import Bikerman, CarnahanStarling, Closure
 from ..medium import Scales
-from ..profiles import COLDER
+from ..profiles import COLDER, Profiles
 from ..reactions import Reaction
 from .checks import check_kind, check_name, si
 from .parts import Ion, Setting
 
 STERICS = "bikerman", "carnahan-starling"
+#: Part by which two bulk diffusivities of an ion may differ without a warning.
+OTHER = 0.2
 
 
 def make_closure(
@@ -38,14 +42,18 @@ def make_closure(
                 "sterics and activity together",
                 wanted="one of them: measured activities hold the ions' volumes",
             )
-        made = float(activity.attrs.get("temperature", scales.temperature))
-        if abs(made - scales.temperature) > COLDER:
+        found = activity.attrs.get("temperature", scales.temperature)
+        found = si(found, "K", "temperature of the activity")
+        if abs(found - scales.temperature) > COLDER:
             raise InputError(
                 "activity coefficients of another temperature",
                 wanted=f"{scales.temperature:g} K, that of the cell",
-                got=f"{made:g} K",
+                got=f"{found:g} K",
             )
-        weights = _salt_share(ions) * np.array([float(bool(i.charge)) for i in ions])
+        made = _salt(ions)
+        _check_salt(str(activity.attrs.get("salt")), made)
+        share = 1.0 / float(sum(n for _, n in made))
+        weights = share * np.array([float(bool(ion.charge)) for ion in ions])
         return Activity.from_dataset(activity, weights, scales.density)
     if sterics is None:
         return Closure()
@@ -60,18 +68,48 @@ def make_closure(
     return Bikerman(size) if sterics == "bikerman" else CarnahanStarling(np.pi / 6 * size)
 
 
-def _salt_share(ions: Sequence[Ion]) -> float:
-    """One over the number of ions of a formula unit of the salt."""
-    charged = [ion for ion in ions if ion.charge]
-    if len(charged) != 2 or charged[0].charge * charged[1].charge > 0:
+def _salt(ions: Sequence[Ion]) -> list[tuple[Ion, int]]:
+    """Cation and anion of the salt that ions make, and their numbers in its formula."""
+    charged = sorted((ion for ion in ions if ion.charge), key=lambda ion: -ion.charge)
+    opposite = len(charged) == 2 and charged[0].charge * charged[1].charge < 0
+    if not opposite or any(ion.charge % 1 for ion in charged):
         raise InputError(
             "activity of a mixture",
-            wanted="one salt: two ions of opposite charge",
+            wanted="one salt: two ions of opposite charge, in whole numbers",
             got=", ".join(f"{ion.name} ({ion.charge:+g})" for ion in charged) or "none",
         )
     charges = [int(abs(ion.charge)) for ion in charged]
-    common = np.lcm(charges[0], charges[1])
-    return 1.0 / float(sum(common // z for z in charges))
+    common = math.lcm(*charges)
+    return [(ion, common // z) for ion, z in zip(charged, charges, strict=True)]
+
+
+def _check_salt(salt: str, made: Sequence[tuple[Ion, int]]) -> None:
+    """Refuse activities of a salt that the ions do not make, by its formula."""
+    (cation, _), (anion, _) = made
+    first, second = (
+        [f"{ion.name}{n if n > 1 else ''}", f"({ion.name}){n}"] for ion, n in made
+    )
+    known = [one + other for one in first for other in second]
+    if salt not in known:
+        raise InputError(
+            "activity coefficients of another salt",
+            wanted=f"{known[0]}, of {cation.name} ({cation.charge:+g}) and "
+            f"{anion.name} ({anion.charge:+g})",
+            got=salt,
+            mend="name the ions as in the salt's formula, and look at their charges",
+        )
+
+
+def warn_of_bulk(ions: Sequence[Ion], profiles: Profiles) -> None:
+    """Warn of ions whose diffusivity is not that of the profiles in bulk, which holds."""
+    for ion, bulk in zip(ions, profiles.bulk_diffusivity, strict=True):
+        own = si(ion.diffusivity, "m**2/s")
+        if abs(np.log(own / bulk)) > np.log(1 + OTHER):
+            warnings.warn(
+                f"the diffusivity of {ion.name} is {own:.4g} m2/s, but {bulk:.4g} m2/s "
+                "in the bulk of the coefficients, which are taken",
+                stacklevel=3,
+            )
 
 
 def make_reactions(

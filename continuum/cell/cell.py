@@ -17,7 +17,7 @@ from ..model import NernstPlanckPoisson
 from ..profiles import Profiles
 from ..states import Solution
 from ..steady import solve_steady
-from .build import make_closure, make_reactions
+from .build import make_closure, make_reactions, warn_of_bulk
 from .checks import Quantity, all_of, check_kind, check_name, on_nodes, si, whole
 from .conditions import (
     check_amounts,
@@ -96,7 +96,8 @@ class Cell:
     Warns
     -----
     UserWarning
-        When cells at a charged border are larger than half the Debye length.
+        When cells at a charged border are larger than half the Debye length, or an ion
+        diffuses otherwise in the bulk of the coefficients.
     """
 
     def __init__(
@@ -161,6 +162,7 @@ class Cell:
                 check_name(wall, domain.borders, "walls of a cell")
             charges = {ion.name: ion.charge for ion in self.ions}
             self.profiles = Profiles(coefficients, charges, self.scales)
+            warn_of_bulk(self.ions, self.profiles)
             self.permittivity = self.profiles.bulk_permittivity
             self.distance = wall_distance(domain, walls, self.model.points)
         self._fixed, self._velocity = fixed_charge, velocity

@@ -25,6 +25,7 @@ from mesobridge.core.errors import InputError  # noqa: E402
 from mesobridge.core.schema import dataset  # noqa: E402
 
 pytestmark = pytest.mark.fem
+FLAT = np.zeros((1, 2, len(film.DISTANCE)))
 FINE, COARSE = graded(20.0, 0.05, growth=1.2), np.linspace(0, 20, 11)
 
 
@@ -65,8 +66,52 @@ def test_activities_of_another_temperature_or_of_no_salt():
         cell(Wall(), activity=activity(900.0))
     with pytest.raises(InputError, match="opposite charge"):
         cell(Wall(), ions=[*salt(), Ion("K", 1, 2e-9, 1.0)], activity=activity())
-    with pytest.raises(InputError, match=r"Na \(\+1\), Cl \(\+2\)"):
+    with pytest.raises(InputError, match=r"Cl \(\+2\), Na \(\+1\)"):
         cell(Wall(), right=Wall(), ions=salt((1, 2)), activity=activity())
+
+
+@pytest.mark.parametrize(
+    ("names", "charges", "bulk", "known"),
+    [
+        (("Na", "Cl"), (1, -1), (1, 1), "NaCl"),
+        (("Cl", "Na"), (-1, 1), (1, 1), "NaCl"),
+        (("Ca", "Cl"), (2, -1), (1, 2), "CaCl2"),
+        (("Mg", "SO4"), (2, -2), (1, 1), "MgSO4"),
+        (("NH4", "SO4"), (1, -2), (2, 1), "(NH4)2SO4"),
+    ],
+)
+def test_activities_of_another_salt(names, charges, bulk, known):
+    table = activity()
+    ions = [
+        Ion(*one, 2e-9, 100.0 * n) for *one, n in zip(names, charges, bulk, strict=True)
+    ]
+    table.attrs["salt"] = known
+    cell(Wall(), ions=ions, activity=table)
+    table.attrs["salt"] = "KBr"
+    with pytest.raises(InputError, match="of another salt") as caught:
+        cell(Wall(), ions=ions, activity=table)
+    assert caught.value.got == "KBr"
+
+
+def test_activities_of_fractions_of_charges():
+    ions = [Ion("Na", 0.5, 2e-9, 200.0), Ion("Cl", -1, 2e-9, 100.0)]
+    with pytest.raises(InputError, match="in whole numbers"):
+        cell(Wall(), ions=ions, activity=activity())
+
+
+def test_activities_of_a_salt_of_other_charges():
+    table, ions = activity(), [Ion("Na", 2, 2e-9, 50.0), Ion("Cl", -1, 2e-9, 100.0)]
+    with pytest.raises(InputError, match=r"NaCl2, of Na \(\+2\) and Cl \(-1\)"):
+        cell(Wall(), ions=ions, activity=table)
+
+
+def test_another_diffusivity_than_in_the_bulk_of_the_coefficients():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        film.make_cell(film.profiles(FLAT, 1 + FLAT, (1.7e-9, 2.3e-9)))
+    table = film.profiles(FLAT, 1 + FLAT, (1.6e-9, 2e-9))
+    with pytest.warns(UserWarning, match="Na is 2e-09 m2/s, but 1.6e-09 m2/s"):
+        film.make_cell(table)
 
 
 def test_electroneutral_cells_have_no_double_layer():
