@@ -16,7 +16,7 @@ from ..closures import Bikerman, CarnahanStarling, Closure
 from ..medium import Scales
 from ..profiles import COLDER, Profiles
 from ..reactions import Reaction
-from .checks import check_kind, check_name, si
+from .checks import all_of, check_kind, check_name, si
 from .parts import Ion, Setting
 
 STERICS = "bikerman", "carnahan-starling"
@@ -131,11 +131,10 @@ def make_reactions(
         pair = isinstance(one, list | tuple) and len(one) == 2
         if not pair or not isinstance(one[0], str) or not isinstance(one[1], Mapping):
             raise InputError(what, wanted=wanted, got=repr(one)[:80])
-    check_kind(parameters or {}, Mapping, "parameters of a cell", "{name: number}")
-    given = {
-        name: si(value, "", f"parameter {name}")
-        for name, value in (parameters or {}).items()
-    }
+    given = {} if parameters is None else parameters
+    check_kind(given, Mapping, "parameters of a cell", "{name: number}")
+    all_of(list(given), str, "parameters of a cell", "names of numbers")
+    given = {name: si(value, "", f"parameter {name}") for name, value in given.items()}
     return [_reaction(rate, numbers, given, cell) for rate, numbers in reactions]
 
 

@@ -250,7 +250,7 @@ class Cell:
         InputError
             When a border is unknown or has no such field, or becomes one of another kind.
         """
-        check_changes(self.borders, drive or {})
+        check_changes(self.borders, {} if drive is None else drive)
         found = gathered(self.pieces(drive), self.domain.area)
         if drive:
             check_same_terms(self.model.borders, found.borders)
@@ -328,7 +328,7 @@ class Cell:
                 or "held concentrations",
                 mend="Cell.steady finds the state that its borders determine",
             )
-        given = self._setting.concentrations(mean or {}, "on average")
+        given = self._setting.concentrations({} if mean is None else mean, "on average")
         amounts = [given.get(i, c) for i, c in enumerate(self._bulk)]
         with shown("settling", self.shows(progress)) as tell:
             solution = solve_closed(

@@ -161,9 +161,10 @@ def on_nodes(
     wanted = f"a function of points (n, 3) in m that returns finite numbers ({unit})"
     if not callable(given):
         raise InputError(what, wanted=wanted, got=shown(given))
+    values = given(points)
     try:
-        found = np.asarray(given(points), dtype=float)
-    except ValueError as exc:
+        found = np.asarray(values, dtype=float)
+    except (TypeError, ValueError) as exc:
         raise InputError(what, wanted=wanted, got=str(exc)) from exc
     if found.shape != shape or not np.isfinite(found).all():
         got = f"shape {found.shape}" if found.shape != shape else "values that are not"

@@ -85,7 +85,7 @@ def check_field(borders: Mapping[str, Condition], name: str, key: str) -> None:
 
 
 def _having(key: str, borders: Mapping[str, Condition]) -> str:
-    having = (name for name, one in borders.items() if hasattr(one, key))
+    having = (name for name, one in borders.items() if hasattr(one, str(key)))
     return ", ".join(having) or "none has"
 
 

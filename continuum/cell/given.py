@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,10 @@ def load_state(cell: Cell, path: Path | str, drive: Mapping | None = None) -> St
     SchemaError
         When the file breaks its contract.
     """
+    from .cell import Cell
+
+    check_kind(cell, Cell, "the cell", "a Cell")
+    check_kind(path, str | PathLike, "path of a state", "the path of a file")
     flat = cell.domain.dim == 1
     schema = "transport-solution/1" if flat else "transport-fields/1"
     ds = on_root(cell.domain.comm, lambda: read_dataset(path, schema))

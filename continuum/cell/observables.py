@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...core.errors import InputError
 from ...core.units import AVOGADRO
 from .. import quantities
 from .cell import Cell
+from .checks import check_kind, check_name
 from .results import State, total_unit
 
 
@@ -31,6 +31,7 @@ class Observable:
         InputError
             When the state has no such number.
         """
+        check_kind(state, State, "a state", "a State, as of Cell.steady")
         cell = state.cell
         return self.scaled(cell)(cell.model, state.solution) * self.unit(cell)[0]
 
@@ -52,10 +53,7 @@ class OfBorder(Observable):
         return density * size, f"{name} {per}".strip()
 
     def _place(self, cell: Cell) -> str:
-        if self.border not in cell.borders:
-            raise InputError(
-                "unknown border", wanted=", ".join(cell.borders), got=repr(self.border)
-            )
+        check_name(self.border, cell.borders, "unknown border")
         return self.border
 
 

@@ -23,6 +23,9 @@ from .results import Series, State
 
 Drive = Mapping[str, Mapping]
 
+#: Steps that err less drown in rounding.
+FINEST = 1e-12
+
 
 def follow(
     cell: Cell,
@@ -79,13 +82,15 @@ def follow(
     UserWarning
         When point ions crowd beyond what the mesh, or any solution, holds at the end.
     """
-    check_kind(cell, Cell, "cell to follow", "a Cell")
+    check_kind(cell, Cell, "the cell", "a Cell")
     unit = cell.scales.time
     last, first = si(until, "s", "until"), si(begin, "s", "begin")
     longest = np.inf
-    if longest_step != np.inf:
+    if not isinstance(longest_step, float) or longest_step != np.inf:
         longest = si(longest_step, "s", "longest step", sign="positive")
     error = si(tolerance, "", "tolerance", sign="positive")
+    if error < FINEST:
+        raise InputError("tolerance", wanted=f"{FINEST:g} or more", got=f"{error:g}")
     met = several(at, "s", "times of at")
     state = solution_in(cell, start_of(cell) if start is None else start)
 
@@ -143,6 +148,7 @@ def voltage_step(
     cell: Cell, border: str, potential: Quantity, until: Quantity, **options
 ) -> Series:
     """Jump of an electrode's potential (V) at time 0; `options` as for `follow`."""
+    check_kind(cell, Cell, "the cell", "a Cell")
     check_potential(cell.borders, border)
     return follow(cell, until, {border: {"potential": potential}}, **options)
 
@@ -151,6 +157,7 @@ def constant_current(
     cell: Cell, border: str, current: Quantity, until: Quantity, **options
 ) -> Series:
     """Given mean current density (A/m2) into the cell; `options` as for `follow`."""
+    check_kind(cell, Cell, "the cell", "a Cell")
     check_electrode(cell.borders, border)
     return follow(cell, until, {border: {"current": current}}, **options)
 
@@ -225,6 +232,7 @@ def cyclic_voltammetry(
     InputError
         When the border is no electrode with a potential, or a number is out of range.
     """
+    check_kind(cell, Cell, "the cell", "a Cell")
     check_electrode(cell.borders, border)
     check_potential(cell.borders, border)
     corners = several(potentials, "V", "potentials of a voltammogram", least=2).tolist()
@@ -236,7 +244,9 @@ def cyclic_voltammetry(
             wanted="each another than the last",
             got=f"{corners} V",
         )
-    state = start or cell.steady({border: {"potential": corners[0]}})
+    state = start
+    if state is None:
+        state = cell.steady({border: {"potential": corners[0]}})
     runs: list[Series] = []
     for j, (low, high) in enumerate(zip(corners[:-1], corners[1:], strict=True)):
         duration = abs(high - low) / speed

@@ -11,7 +11,7 @@ import numpy as np
 from ..impedance import differential_capacitance
 from ..impedance import impedance as _impedance
 from .cell import Cell
-from .checks import Quantity, check_name, several
+from .checks import Quantity, check_kind, check_name, several
 from .conditions import check_double_layer
 from .given import solution_in
 from .progress import Show, shown
@@ -66,6 +66,7 @@ def impedance(
         When the border is no electrode, the state is another cell's or not steady, or a
         frequency is not positive.
     """
+    check_kind(cell, Cell, "the cell", "a Cell")
     hertz = several(frequency, "Hz", "frequency", sign="positive", least=1)
     check_name(border, cell.borders, "unknown border")
     solution = solution_in(cell, cell.steady() if state is None else state)
@@ -108,6 +109,7 @@ def capacitance(
     cell: Cell, border: str, potentials: Sequence[Quantity], *, progress: Show = None
 ) -> CapacitanceCurve:
     """Differential capacitance at a series of steady states, each from the one before."""
+    check_kind(cell, Cell, "the cell", "a Cell")
     check_double_layer(cell.borders, cell.pieces(), border, len(cell.ions))
     volts = several(potentials, "V", "potentials of a capacitance", least=1)
     charge, slope, state = [], [], None

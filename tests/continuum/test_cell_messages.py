@@ -19,6 +19,7 @@ from mesobridge.continuum.cell import (  # noqa: E402
     cyclic_voltammetry,
     follow,
     impedance,
+    load_state,
     replicates,
     sensitivity,
     voltage_step,
@@ -209,6 +210,7 @@ def test_frequencies_that_make_no_sense(half, state, frequency):
         ({"at": [[1e-10]]}, "times of at"),
         ({"at": "0.1 V"}, "times of at"),
         ({"tolerance": "small"}, "tolerance"),
+        ({"tolerance": 1e-16}, "tolerance\n  wanted: 1e-12 or more"),
         ({"longest_step": np.nan}, "longest step"),
         ({"begin": np.nan}, "begin"),
     ],
@@ -273,3 +275,32 @@ def test_numbers_of_replicates_and_sensitivities(half, state):
         sensitivity(state, "current")
     with pytest.raises(InputError, match="a state"):
         sensitivity(half, Charge("left"))
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda other: follow(other, 1.0),
+        lambda other: voltage_step(other, "left", 0.1, 1.0),
+        lambda other: constant_current(other, "left", 0.1, 1.0),
+        lambda other: cyclic_voltammetry(other, "left", [0, 0.1], 1.0),
+        lambda other: impedance(other, "left", 1.0),
+        lambda other: capacitance(other, "left", [0.0]),
+        lambda other: load_state(other, "state.nc"),
+    ],
+)
+def test_what_is_no_cell(use):
+    with pytest.raises(InputError, match="the cell\n  wanted: a Cell"):
+        use("cell")
+
+
+def test_states_and_borders_that_are_none(half, state):
+    with pytest.raises(InputError, match="path of a state"):
+        load_state(half, 5)
+    with pytest.raises(InputError, match="a state"):
+        Charge("left")(half)
+    with pytest.raises(InputError, match="unknown border"):
+        Charge(["left"])(state)
+    for drive in ([], np.zeros(3), {"left": {1: 2}}):
+        with pytest.raises(InputError, match="a drive|1 of 'left'"):
+            half.steady(drive)
