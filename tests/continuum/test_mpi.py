@@ -73,11 +73,11 @@ def test_no_process_is_left_waiting(tmp_path):
     assert found == {
         "alone": "InputError=2",
         "foreign": "Foreign=1: RuntimeError=1",
-        "state": "FileExistsError=2",
-        "series": "FileExistsError=2",
+        "state": "InputError=2",
+        "series": "InputError=2",
         "fields": "InputError=2",
         "checkpoint": "InputError=2",
-        "no folder": "FileExistsError=2",
+        "no folder": "InputError=2",
         "not finite": "InputError=2",
         "closure": "InputError=2",
     }

@@ -48,7 +48,7 @@ def foreign():
 def outside_the_closure(cell):
     """Where the electrode is there are too many."""
 
-    def check(c):
+    def check(c, words):
         if c.max() > 1.5:
             raise InputError("too many")
 
