@@ -91,6 +91,56 @@ def with_points(vertices: np.ndarray, points: ArrayLike) -> np.ndarray:
     return np.union1d(vertices[keep], wanted)
 
 
+def layered(
+    lengths: ArrayLike,
+    first: float,
+    *,
+    growth: float = 1.1,
+    largest: float = np.inf,
+    seam: float | None = None,
+) -> np.ndarray:
+    """Vertices of layers one after another from 0 on, fine at the ends of each.
+
+    Where two layers meet lies a cell of width `seam`, half in either: coefficients that
+    differ from layer to layer change there alone.
+
+    Parameters
+    ----------
+    lengths
+        Of the layers.
+    first
+        Size of the cells at the ends of a layer.
+    growth, largest
+        See `graded`.
+    seam
+        A hundredth of `first` by default.
+
+    Returns
+    -------
+    ndarray, shape (n_cells + 1,)
+
+    Raises
+    ------
+    InputError
+        When a size is not positive, `growth` is below 1 or a seam wide beside a cell.
+    """
+    width = 0.01 * first if seam is None else seam
+    if not 0 < width <= first / 4:
+        raise InputError(
+            "width of a seam",
+            wanted=f"above 0, up to a quarter of the first cell, {first:g}",
+            got=f"{width:g}",
+        )
+    vertices, end = [0.0], 0.0
+    for length in np.atleast_1d(np.asarray(lengths, dtype=float)):
+        inner = graded(length, first, growth=growth, largest=largest, both=True)[1:-1]
+        start, end = end, end + length
+        if start > 0:
+            vertices.append(start + 0.5 * width)
+        vertices += [*(start + inner), end - 0.5 * width]
+    return np.array([*vertices[:-1], end])
+
+
 def wall_size(debye: float, *, cells_per_debye: float = 10, zeta: float = 0.0) -> float:
     """Size of the cell at a charged wall.
 

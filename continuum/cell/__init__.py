@@ -10,6 +10,7 @@ from .protocols import (
     follow,
     voltage_step,
 )
+from .regions import Region
 from .response import capacitance, impedance
 from .results import Series, State
 from .uncertainty import replicates, sensitivity
@@ -23,6 +24,7 @@ __all__ = [
     "Outlet",
     "Periodic",
     "Redox",
+    "Region",
     "Reservoir",
     "Series",
     "State",

@@ -30,6 +30,7 @@ from .conditions import (
 from .given import solution_in
 from .parts import Condition, Ion, Pieces, Setting
 from .progress import Show, shown
+from .regions import Region, filled
 from .resolution import check_layers, check_mesh
 from .results import State
 from .words import words_of
@@ -64,6 +65,8 @@ class Cell:
         Of the profiles; 0 is the point estimate.
     fixed_charge
         C/m3, a number or a function of points (n, 3) in m that returns (n,).
+    regions
+        Name -> part of the cell with coefficients of its own, instead of tabulated ones.
     velocity
         Of the solvent, m/s: function of points (n, 3) in m that returns (dim, n).
     reactions
@@ -115,6 +118,7 @@ class Cell:
         walls: Sequence[str] = (),
         replicate: int = 0,
         fixed_charge: Quantity | Callable[[np.ndarray], np.ndarray] = 0.0,
+        regions: Mapping[str, Region] | None = None,
         velocity: Callable[[np.ndarray], np.ndarray] | None = None,
         reactions: Sequence[tuple[str, Mapping[str, float]]] = (),
         parameters: Mapping[str, float] | None = None,
@@ -167,6 +171,7 @@ class Cell:
             self.distance = wall_distance(domain, walls, self.model.points)
         self._fixed, self._velocity = fixed_charge, velocity
         self.replicate = whole(replicate, "replicate of a cell", 0)
+        self.regions = dict(regions or {})
         self.medium = self.make_medium(self.replicate)
         check_mesh(self)
 
@@ -214,12 +219,12 @@ class Cell:
             speed = self.scales.diffusivity / self.scales.length
             velocity = on_nodes(self._velocity, metres, shape, "m/s", what)
             values["velocity"] = velocity / speed
+        values["fixed_charge"] = fixed / (density / self.scales.length)
         return Medium(
             c_ref=self._bulk,
             poisson=0.0 if self.electroneutral else self.scales.poisson,
-            fixed_charge=fixed / (density / self.scales.length),
             closure=self.model.closure,
-            **values,
+            **filled(self, values, self.regions),
         )
 
     @property

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from mesobridge.continuum.mesh import boundary_layer, graded, wall_size, with_points
+from mesobridge.continuum.mesh import (
+    boundary_layer,
+    graded,
+    layered,
+    wall_size,
+    with_points,
+)
 from mesobridge.core.errors import InputError
 
 
@@ -28,6 +34,20 @@ def test_points_become_vertices_without_slivers():
 def test_points_must_lie_inside(point):
     with pytest.raises(InputError, match="outside the mesh"):
         with_points(np.linspace(0, 1, 11), [point])
+
+
+def test_layers_meet_in_seams():
+    vertices = layered([2.0, 1.0, 3.0], 0.1, growth=1.3, seam=0.01)
+    sizes = np.diff(vertices)
+    assert vertices[[0, -1]] == pytest.approx([0.0, 6.0])
+    for face in (2.0, 3.0):
+        assert np.abs(vertices - face + 0.005).min() < 1e-12
+        assert np.abs(vertices - face - 0.005).min() < 1e-12
+    assert (sizes < 0.011).sum() == 2
+    assert sizes.min() > 0.009
+    assert len(layered([1.0], 0.1)) == len(graded(1.0, 0.1, both=True))
+    with pytest.raises(InputError, match="width of a seam"):
+        layered([1.0, 1.0], 0.1, seam=0.1)
 
 
 @pytest.mark.parametrize("bad", [{"first": 0.0}, {"growth": 0.9}, {"length": -1.0}])
