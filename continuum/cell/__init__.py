@@ -13,6 +13,7 @@ from .protocols import (
 from .regions import Region
 from .response import capacitance, impedance
 from .results import Series, State
+from .tables import coefficients_from_arrays
 from .uncertainty import replicates, sensitivity
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Symmetry",
     "Wall",
     "capacitance",
+    "coefficients_from_arrays",
     "constant_current",
     "cyclic_voltammetry",
     "follow",
