@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from .contract import Schema, Var, check_variable, refuse
+from .experiments import EXPERIMENTS
 from .units import ELEMENTARY_CHARGE
 
 #: Bits of ``quality_flag``: 0 is good.
@@ -257,21 +258,7 @@ SCHEMAS: dict[str, Schema] = {
             attrs=("temperature",),
             sizes={"xyz": 3},
         ),
-        Schema(
-            "transport-series/1",
-            {
-                "time": Var(("time",), "s", sign="increasing"),
-                "border": Var(("border",), kind="str"),
-                "current": Var(
-                    ("border", "time"),
-                    "A",
-                    doc="into the cell; attribute `per` says of what",
-                ),
-                "charge": Var(("border", "time"), "coulomb"),
-                "potential": Var(("time",), "V", optional=True),
-            },
-            attrs=("temperature", "per"),
-        ),
+        *EXPERIMENTS,
         Schema(
             "pair-pmf/1",
             {

@@ -46,7 +46,10 @@ UNITS = frozenset(
         "coulomb",
         "coulomb m-2",
         "coulomb m-3",
+        "ohm",
         "ohm m2",
+        "F",
+        "Hz",
         "m-2 s-1",
     }
 )

@@ -8,7 +8,8 @@ from ...core.units import AVOGADRO
 from .. import quantities
 from .cell import Cell
 from .checks import check_kind, check_name
-from .results import State, total_unit
+from .files import total_unit
+from .results import State
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from ...core.artefact import replacing
 from ...core.errors import InputError
 from .. import _dolfinx as fx
 from ..fields import Gather
-from .results import Series, State, total_unit
+from .files import total_unit
+from .results import Series, State
 
 if TYPE_CHECKING:
     from .protocols import Voltammogram

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 
 from ...core.errors import InputError
+from ...core.schema import dataset
 from ..collective import on_root
 from ..medium import Conditions
 from ..steady import undetermined
@@ -16,6 +18,7 @@ from ..transient import solve_transient
 from .cell import Cell
 from .checks import Quantity, check_kind, several, si, whole
 from .conditions import check_electrode, check_potential
+from .files import Saved, attributes
 from .given import solution_in
 from .progress import Show, shown
 from .resolution import check_layers
@@ -163,11 +166,13 @@ def constant_current(
 
 
 @dataclass(frozen=True, eq=False)
-class Voltammogram:
+class Voltammogram(Saved):
     """Current against potential.
 
     Attributes
     ----------
+    border
+        The electrode.
     series
         In time, the sweeps one after another.
     potential
@@ -178,10 +183,33 @@ class Voltammogram:
         Number of the sweep of each point, shape (n,).
     """
 
+    border: str
     series: tuple[Series, ...]
     potential: np.ndarray
     current: np.ndarray
     sweep: np.ndarray
+
+    @property
+    def cell(self) -> Cell:  # type: ignore[override]
+        """Whose it is."""
+        return self.series[0].cell
+
+    @property
+    def time(self) -> np.ndarray:
+        """Since the first sweep began, s, shape (n,)."""
+        begins = np.cumsum([0.0, *(run.time[-1] for run in self.series[:-1])])
+        parts = zip(begins, self.series, strict=True)
+        return np.concatenate([begin + run.time[1:] for begin, run in parts])
+
+    def dataset(self) -> xr.Dataset:
+        """``voltammogram/1``."""
+        values = {
+            "time": self.time,
+            "potential": self.potential,
+            "current": self.current,
+            "sweep": self.sweep,
+        }
+        return dataset("voltammogram/1", values, attributes(self))
 
     def plot(self, path: Path | str | None = None):
         """Figure of current against potential; saved when `path` is given."""
@@ -286,6 +314,7 @@ def _joined(border: str, runs: Sequence[Series]) -> Voltammogram:
     potential = [run.drive[border]["potential"][1:] for run in runs]
     sweep = [np.full(len(one), j) for j, one in enumerate(potential)]
     return Voltammogram(
+        border,
         tuple(runs),
         np.concatenate(potential),
         np.concatenate([run.current[border][1:] for run in runs]),

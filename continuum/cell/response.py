@@ -7,34 +7,53 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 
+from ...core.schema import dataset
 from ..impedance import differential_capacitance
 from ..impedance import impedance as _impedance
 from .cell import Cell
 from .checks import Quantity, check_kind, check_name, several
 from .conditions import check_double_layer
+from .files import Saved, attributes, total_unit
 from .given import solution_in
 from .progress import Show, shown
-from .results import State, total_unit
+from .results import State
 
 
 @dataclass(frozen=True, eq=False)
-class ImpedanceSpectrum:
+class ImpedanceSpectrum(Saved):
     """Impedance of a cell seen from one electrode.
 
     Attributes
     ----------
+    cell, border
+        The electrode.
     frequency
         Hz, shape (n,).
     impedance
-        Complex, shape (n,).
-    unit
-        ohm, ohm m or ohm m2 as the current is in A, A/m or A/m2.
+        Complex, shape (n,), in `unit`.
     """
 
+    cell: Cell
+    border: str
     frequency: np.ndarray
     impedance: np.ndarray
-    unit: str
+
+    @property
+    def unit(self) -> str:
+        """``ohm``, ``ohm m`` or ``ohm m2`` as the current is in A, A/m or A/m2."""
+        per = total_unit(self.cell)[1]
+        return {"": "ohm", "m-1": "ohm m", "m-2": "ohm m2"}[per]
+
+    def dataset(self) -> xr.Dataset:
+        """``impedance-spectrum/1``."""
+        values = {
+            "frequency": self.frequency,
+            "impedance_real": self.impedance.real,
+            "impedance_imaginary": self.impedance.imag,
+        }
+        return dataset("impedance-spectrum/1", values, attributes(self))
 
     def plot(self, path: Path | str | None = None):
         """Nyquist and Bode figures; saved when `path` is given."""
@@ -74,29 +93,44 @@ def impedance(
     found = _impedance(cell.model, solution, border, omega)
     current = cell.scales.current_density * total_unit(cell)[0]
     z = found.impedance * cell.scales.potential / current
-    return ImpedanceSpectrum(
-        hertz, z, f"ohm {total_unit(cell)[1].replace('-', '').replace('m1', 'm')}".strip()
-    )
+    return ImpedanceSpectrum(cell, border, hertz, z)
 
 
 @dataclass(frozen=True, eq=False)
-class CapacitanceCurve:
+class CapacitanceCurve(Saved):
     """Charge and differential capacitance of an electrode.
 
     Attributes
     ----------
+    cell, border
+        The electrode.
     potential
         V, shape (n,).
-    charge, capacitance
-        Shape (n,), C and `unit`, per m or per m2 as `State.charge`.
-    unit
-        F, F m-1 or F m-2.
+    charge
+        As `State.charge`, shape (n,).
+    capacitance
+        Shape (n,), in `unit`.
     """
 
+    cell: Cell
+    border: str
     potential: np.ndarray
     charge: np.ndarray
     capacitance: np.ndarray
-    unit: str
+
+    @property
+    def unit(self) -> str:
+        """``F``, ``F m-1`` or ``F m-2``."""
+        return f"F {total_unit(self.cell)[1]}".strip()
+
+    def dataset(self) -> xr.Dataset:
+        """``capacitance-curve/1``."""
+        values = {
+            "potential": self.potential,
+            "charge": self.charge,
+            "capacitance": self.capacitance,
+        }
+        return dataset("capacitance-curve/1", values, attributes(self))
 
     def plot(self, path: Path | str | None = None):
         """Figure of the capacitance; saved when `path` is given."""
@@ -123,5 +157,4 @@ def capacitance(
             slope.append(linear * unit)
             if tell is not None:
                 tell(done + 1, len(volts), "capacitance")
-    size = f"F {total_unit(cell)[1]}".strip()
-    return CapacitanceCurve(volts, np.array(charge), np.array(slope), size)
+    return CapacitanceCurve(cell, border, volts, np.array(charge), np.array(slope))

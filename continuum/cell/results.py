@@ -11,28 +11,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from ...core.artefact import write_dataset
 from ...core.schema import dataset
 from ...core.units import AVOGADRO
 from ..audit import Audit, audit
-from ..collective import on_root
 from ..fields import Gather
 from ..states import Report, Solution
 from ..walk import Run
+from .files import Saved, total_unit
 
 if TYPE_CHECKING:
     from .cell import Cell
 
 
-def total_unit(cell: Cell) -> tuple[float, str]:
-    """SI value of a total over a border, per unit density, and what it is per."""
-    extra = {"none": 0, "axial": 1, "spherical": 2}[cell.domain.symmetry]
-    power = cell.domain.dim - 1 + extra
-    return cell.scales.length**power, {0: "m-2", 1: "m-1", 2: ""}[power]
-
-
 @dataclass(frozen=True, eq=False)
-class State:
+class State(Saved):
     """Fields and totals of a cell at one time.
 
     Attributes
@@ -155,12 +147,6 @@ class State:
         values |= {"distance": distance, "concentration": c[None], "potential": phi[None]}
         return dataset("transport-solution/1", values, attrs)
 
-    def save(self, path: Path | str) -> None:
-        """Write `dataset` as NetCDF, whole or not at all; by the first process."""
-        ds = self.dataset()
-        comm = self.cell.domain.comm
-        on_root(comm, lambda: write_dataset(ds, path, ds.attrs["schema"]))
-
     def save_xdmf(self, path: Path | str) -> None:
         """Write fields at the vertices for ParaView: ``NAME.xdmf`` and ``NAME.h5``.
 
@@ -178,7 +164,7 @@ class State:
 
 
 @dataclass(frozen=True, eq=False)
-class Series:
+class Series(Saved):
     """What happened in time.
 
     Attributes
@@ -261,11 +247,6 @@ class Series:
                 "per": total_unit(self.cell)[1],
             },
         )
-
-    def save(self, path: Path | str) -> None:
-        """Write `dataset` as NetCDF, whole or not at all; by the first process."""
-        ds, comm = self.dataset(), self.cell.domain.comm
-        on_root(comm, lambda: write_dataset(ds, path, "transport-series/1"))
 
     def plot(self, path: Path | str | None = None):
         """Figure of current and charge against time; saved when `path` is given."""

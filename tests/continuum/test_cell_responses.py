@@ -16,10 +16,12 @@ from mesobridge.continuum.cell import (  # noqa: E402
     Reservoir,
     Symmetry,
     capacitance,
+    cyclic_voltammetry,
     impedance,
 )
 from mesobridge.continuum.domain import interval, rectangle  # noqa: E402
 from mesobridge.continuum.mesh import graded  # noqa: E402
+from mesobridge.core.artefact import read_dataset  # noqa: E402
 from mesobridge.core.errors import InputError  # noqa: E402
 
 pytestmark = pytest.mark.fem
@@ -167,6 +169,43 @@ def test_frequencies_that_make_no_sense():
         impedance(cell, "electrode", [1.0, 0.0])
     with pytest.raises(InputError, match="nowhere"):
         impedance(cell, "nowhere", [1.0])
+
+
+def test_files(tmp_path):
+    """Written whole, in SI, with the electrode and what totals are per."""
+    cell = half_cell(Electrode())
+    spectrum = impedance(cell, "electrode", [1e8, 1e5])
+    spectrum.save(tmp_path / "z.nc")
+    read = read_dataset(tmp_path / "z.nc", "impedance-spectrum/1")
+    z = read["impedance_real"].values + 1j * read["impedance_imaginary"].values
+    assert (z == spectrum.impedance).all()
+    assert (read["frequency"].values == [1e8, 1e5]).all()
+    assert read["impedance_real"].attrs["units"] == "ohm"
+    curve = capacitance(cell, "electrode", [0.0, "50 mV", 0.0])
+    curve.save(tmp_path / "c.nc")
+    again = read_dataset(tmp_path / "c.nc", "capacitance-curve/1")
+    for name in ("potential", "charge", "capacitance"):
+        assert (again[name].values == getattr(curve, name)).all()
+    for ds in (read, again):
+        assert ds.attrs["border"] == "electrode"
+        assert ds.attrs["per"] == "m-2"
+        assert ds.attrs["temperature"] == 298.15
+
+
+def test_voltammogram_in_a_file(tmp_path):
+    """A blocking electrode: the current charges it, ``i = C dV/dt``."""
+    cell = half_cell(Electrode())
+    scan = cyclic_voltammetry(cell, "electrode", [0.0, 1e-3, 0.0], 10.0, points=20)
+    scan.save(tmp_path / "cv.nc")
+    read = read_dataset(tmp_path / "cv.nc", "voltammogram/1")
+    for name in ("time", "potential", "current", "sweep"):
+        assert (read[name].values == getattr(scan, name)).all()
+    assert read["time"].values[-1] == pytest.approx(2e-4, rel=1e-12)
+    back = 1e-3 - np.abs(read["time"].values * 10 - 1e-3)
+    assert read["potential"].values == pytest.approx(back, abs=1e-12)
+    last = read["current"].values[read["sweep"].values == 1][-1]
+    assert last == pytest.approx(-10 * gouy_chapman(0.0), rel=1e-3)
+    assert read.attrs["border"] == "electrode"
 
 
 def test_pictures(tmp_path):

@@ -24,14 +24,14 @@ from mesobridge.core.units import UNITS, quantity, thermal_energy
 SIZES = {
     "frame": 2, "atom": 3, "xyz": 3, "row": 3, "z": 4, "z_face": 5, "species": 2,
     "replicate": 3, "distance": 5, "r": 4, "pair": 3, "concentration": 4,
-    "node": 6, "border": 2, "time": 4,
+    "node": 6, "border": 2, "time": 4, "frequency": 3, "point": 4,
 }  # fmt: skip
 ATTRS = {
     "temperature": 1200.0, "area": 1e-18, "surface_charge_left": 0.1,
     "surface_charge_right": -0.1, "phi_kind": "model_charge", "charge_model": "formal",
     "lag": 1e-12, "block_length": 5e-12, "seed": 1, "n_units": 8, "source": "made up",
     "surface_charge": 0.1, "taper_start": 1e-9, "bulk_plane": 2e-9, "coulomb": "none",
-    "salt": "NaCl", "per": "m-2",
+    "salt": "NaCl", "per": "m-2", "border": "anode",
 }  # fmt: skip
 
 
