@@ -1,7 +1,7 @@
 """Contracts of what is measured of a cell: against time, frequency and potential.
 
-Currents and charges are totals; the attribute `per` says of what: of the whole (``""``), of
-a metre (``"m-1"``) or a square metre (``"m-2"``) of it.
+Currents and charges are totals; the attribute `per` says of what: of the whole (``""``),
+of a metre (``"m-1"``) or a square metre (``"m-2"``) of it.
 """
 
 from __future__ import annotations

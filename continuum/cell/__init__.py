@@ -12,6 +12,7 @@ from .protocols import (
 )
 from .regions import Region
 from .response import capacitance, impedance
+from .rest import open_circuit
 from .results import Series, State
 from .tables import coefficients_from_arrays
 from .uncertainty import replicates, sensitivity
@@ -38,6 +39,7 @@ __all__ = [
     "follow",
     "impedance",
     "load_state",
+    "open_circuit",
     "replicates",
     "sensitivity",
     "voltage_step",

@@ -1,0 +1,61 @@
+"""Electrodes that pass no current."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from ...core.errors import InputError
+from .cell import Cell
+from .progress import Show
+from .results import State
+
+
+def open_circuit(
+    cell: Cell,
+    border: str,
+    drive: Mapping[str, Mapping] | None = None,
+    *,
+    start: State | None = None,
+    progress: Show = None,
+) -> tuple[float, State]:
+    """Potential at which the currents of an electrode's redox couples cancel.
+
+    Of one couple that is Nernst's potential, of several the mixed potential (Wagner and
+    Traud, doi:10.1002/bbpc.19380440702), with the diffusion of all that reacts.
+
+    Parameters
+    ----------
+    cell, border
+        The electrode, with one redox couple or more.
+    drive
+        Changes of other conditions, as for `Cell.steady`.
+    start, progress
+        As for `Cell.steady`.
+
+    Returns
+    -------
+    tuple
+        The potential, V, and the steady state, from which experiments may start.
+
+    Raises
+    ------
+    InputError
+        When no couple reacts there, or the amount of a species is not determined (of
+        closed cells `Cell.settled` with a current of zero finds the state).
+    StageError
+        When no path leads to the state.
+    """
+    condition = cell.borders.get(border)
+    if not getattr(condition, "reactions", ()):
+        raise InputError(
+            f"open circuit at {border!r}",
+            wanted="an electrode with redox couples",
+            got="no such border" if condition is None else type(condition).__name__,
+            mend="a blocking electrode keeps its charge at any potential: give the "
+            "potential, or follow a current in time",
+        )
+    idle = {**(drive or {}), border: {**(drive or {}).get(border, {}), "current": 0.0}}
+    state = cell.steady(idle, start=start, progress=progress)
+    # A given current always finds one.
+    return cast(float, state.electrode_potential), state
