@@ -171,13 +171,17 @@ class Reservoir(Condition):
     Attributes
     ----------
     potential
-        V.
+        V; where the search starts when `current` is given.
     concentration
         Species -> mol/m3, where it differs from the bulk of the ions.
+    current
+        Mean current density into the cell, A/m2; then the potential is found. Zero is a
+        voltmeter: the potential is that of the junction, membrane or pore in between.
     """
 
     potential: Quantity = 0.0
     concentration: Mapping[str, Quantity] = field(default_factory=dict)
+    current: Quantity | None = None
 
     def pieces(self, place, cell):
         """Psi of every species, and phi."""
@@ -197,7 +201,10 @@ class Reservoir(Condition):
         shift = cell.ln_activity(density)
         phi = cell.potential(self.potential, f"at {place!r}")
         psi = {i: shift[i] + ion.charge * phi for i, ion in enumerate(cell.ions)}
-        return Pieces(psi, phi=None if cell.neutral else phi)
+        if self.current is None:
+            return Pieces(psi, phi=None if cell.neutral else phi)
+        current = si(self.current, "A/m**2") / cell.scales.current_density
+        return Pieces(psi, phi=phi, current=current)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Electrodes that pass no current."""
+"""Borders that pass no current."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import cast
 
 from ...core.errors import InputError
 from .cell import Cell
+from .parts import Reservoir
 from .progress import Show
 from .results import State
 
@@ -19,15 +20,17 @@ def open_circuit(
     start: State | None = None,
     progress: Show = None,
 ) -> tuple[float, State]:
-    """Potential at which the currents of an electrode's redox couples cancel.
+    """Potential at which the currents through an electrode or a reservoir cancel.
 
-    Of one couple that is Nernst's potential, of several the mixed potential (Wagner and
-    Traud, doi:10.1002/bbpc.19380440702), with the diffusion of all that reacts.
+    Of one redox couple that is Nernst's potential, of several the mixed potential (Wagner
+    and Traud, doi:10.1002/bbpc.19380440702), with the diffusion of all that reacts. Of a
+    reservoir it is the potential of the junction, membrane or pore before it (Teorell,
+    Meyer and Sievers).
 
     Parameters
     ----------
     cell, border
-        The electrode, with one redox couple or more.
+        An electrode with one redox couple or more, or a reservoir.
     drive
         Changes of other conditions, as for `Cell.steady`.
     start, progress
@@ -41,16 +44,17 @@ def open_circuit(
     Raises
     ------
     InputError
-        When no couple reacts there, or the amount of a species is not determined (of
+        When nothing passes there, or the amount of a species is not determined (of
         closed cells `Cell.settled` with a current of zero finds the state).
     StageError
         When no path leads to the state.
     """
     condition = cell.borders.get(border)
-    if not getattr(condition, "reactions", ()):
+    couples = getattr(condition, "reactions", ())
+    if not (couples or isinstance(condition, Reservoir)):
         raise InputError(
             f"open circuit at {border!r}",
-            wanted="an electrode with redox couples",
+            wanted="an electrode with redox couples, or a reservoir",
             got="no such border" if condition is None else type(condition).__name__,
             mend="a blocking electrode keeps its charge at any potential: give the "
             "potential, or follow a current in time",

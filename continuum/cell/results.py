@@ -102,7 +102,7 @@ class State(Saved):
 
     @property
     def electrode_potential(self) -> float | None:
-        """Of the electrode with a given current, V."""
+        """Of the border with a given current, V."""
         value = self.solution.potential
         return None if value is None else value * self.cell.scales.potential
 
@@ -212,7 +212,7 @@ class Series(Saved):
 
     @property
     def electrode_potential(self) -> np.ndarray:
-        """Of the electrode with a given current, V; empty without one."""
+        """Of the border with a given current, V; empty without one."""
         return self.run.potential * self.cell.scales.potential
 
     @property

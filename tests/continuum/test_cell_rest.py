@@ -1,4 +1,4 @@
-"""Open circuit: Nernst's potential and mixed potentials."""
+"""Open circuit: Nernst's potential, mixed potentials, junctions, membranes."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,10 @@ from mesobridge.continuum.cell import (  # noqa: E402
     Electrode,
     Ion,
     Redox,
+    Region,
     Reservoir,
     cyclic_voltammetry,
+    follow,
     impedance,
     open_circuit,
     voltage_step,
@@ -104,9 +106,43 @@ def test_the_other_conditions_may_change():
     assert volts == pytest.approx(VT * np.log(10), abs=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("border", "got"), [("electrode", "Electrode"), ("bulk", "Reservoir"), ("x", "no")]
-)
+def binary(right, **options):
+    """A salt whose cation is four times as fast, between 100 and `right` mol/m3."""
+    ions = [Ion("K", 1, "2e-9 m**2/s", 100.0), Ion("X", -1, "0.5e-9 m**2/s", 100.0)]
+    borders = {"left": Reservoir()}
+    borders["right"] = Reservoir(concentration=dict.fromkeys(("K", "X"), right))
+    vertices = graded(200.0, 0.05, growth=1.2, both=True)
+    return Cell(interval(vertices), ions, borders, **options)
+
+
+@pytest.mark.parametrize(("neutral", "error"), [(True, 1e-9), (False, 1e-5)])
+def test_liquid_junction_of_a_salt(neutral, error):
+    """``-U kT/e ln(c2 / c1)``, U = (D+ - D-) / (D+ + D-) (Planck 1890)."""
+    cell = binary(200.0, electroneutral=neutral)
+    volts, state = open_circuit(cell, "right")
+    assert volts == pytest.approx(-0.6 * VT * np.log(2), rel=error)
+    assert abs(state.current["left"]) < 1e-6
+    assert abs(state.inflow["K", "left"]) > 0.1
+    run = follow(cell, "1 us", {"right": {"current": 0.0}}, start=state)
+    assert run.electrode_potential == pytest.approx(volts, rel=1e-6)
+
+
+@pytest.mark.parametrize("fixed", [-50.0, 400.0])
+@pytest.mark.parametrize("right", [10.0, 1000.0])
+def test_potential_of_a_charged_membrane(fixed, right):
+    """Donnan's potentials of both faces and the diffusion potential between them
+    (Teorell 1935; Meyer and Sievers 1936)."""
+    region = Region(("0 nm", "200 nm"), fixed_charge=fixed * FARADAY)
+    volts, _ = open_circuit(
+        binary(right, regions={"membrane": region}, electroneutral=True), "right"
+    )
+    first, last = (np.arcsinh(fixed / 2 / c) for c in (100.0, right))
+    a, b = (np.hypot(2 * c, fixed) - 0.6 * fixed for c in (100.0, right))
+    exact = VT * (first - last - 0.6 * np.log(b / a))
+    assert volts == pytest.approx(exact, abs=3e-6)
+
+
+@pytest.mark.parametrize(("border", "got"), [("electrode", "Electrode"), ("x", "no")])
 def test_borders_that_have_no_open_circuit(border, got):
     with pytest.raises(InputError, match="electrode with redox couples") as caught:
         open_circuit(half_cell(Electrode()), border)
