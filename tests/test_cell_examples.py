@@ -18,6 +18,11 @@ EXAMPLES = {
         ("voltammogram.png", "state.png"),
         (r"anodic peak ([\d.]+) A/m2", 0.8, 0.95),
     ),
+    "charged_membrane": (
+        (),
+        ("open_circuit.png", "limiting_current.png"),
+        (r"membrane potential (-[\d.]+) mV", -56.5, -55.5),
+    ),
     "slit_charging": (
         ("gmsh",),
         ("charging.png", "after_20_ns.png", "charged.xdmf", "charged.h5"),

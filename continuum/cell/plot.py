@@ -23,6 +23,7 @@ from .files import total_unit
 from .results import Series, State
 
 if TYPE_CHECKING:
+    from .cell import Cell
     from .protocols import Voltammogram
     from .response import CapacitanceCurve, ImpedanceSpectrum
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 #: What lies on another line stays seen.
 LINES = ("-", "--", "-.", ":")
-#: Cells below this part of an interval hold what a linear axis would hide.
+#: Nodes nearer than this part of an interval hold what a linear axis would hide.
 FINE = 1e-4
 
 
@@ -131,7 +132,8 @@ def _lines(state: State) -> Figure:
     x = gather.points[:, 0] * state.cell.scales.length
     potential = 1e3 * gather(state.potential)
     c = {name: gather(one) for name, one in state.concentration.items()}
-    ends = _fine_ends(x)
+    names = list(state.cell.domain.borders)
+    ends = _layers(state.cell, x, names)
     figure = _figure(6.4, 5.2) if len(ends) < 2 else _figure(9.0, 5.2)
     axes = figure.subplots(
         2, max(1, len(ends)), sharex="col", sharey="row", squeeze=False
@@ -156,10 +158,14 @@ def _lines(state: State) -> Figure:
     return figure
 
 
-def _fine_ends(x: np.ndarray) -> list[int]:
-    """Ends (0 or -1) whose cells are too fine to be seen beside the whole."""
-    first, last = x[1] - x[0], x[-1] - x[-2]
-    return [end for end, size in ((0, first), (-1, last)) if size < FINE * np.ptp(x)]
+def _layers(cell: Cell, x: np.ndarray, names: Sequence[str]) -> list[int]:
+    """Ends (0 or -1) with double layers too thin to be seen beside the whole."""
+    pieces, sizes = cell.pieces(), (x[1] - x[0], x[-1] - x[-2])
+    return [
+        end
+        for end, size in zip((0, -1), sizes, strict=True)
+        if pieces[names[end]].charges(len(cell.ions)) and size < FINE * np.ptp(x)
+    ]
 
 
 def _axis(

@@ -56,6 +56,18 @@ def test_one_couple_rests_at_its_nernst_potential(potential, stern):
     assert np.ptp(state.solution.psi, axis=1).max() < 1e-9
 
 
+def test_a_coating_does_not_change_the_potential_of_rest():
+    """Partition, fixed charge and slow diffusion do no work at equilibrium."""
+    electrode = Electrode(stern="20 uF/cm**2", reactions=(couple(0.1),))
+    slow = dict.fromkeys(("Fe2", "Fe3", "K", "Cl"), "1e-11 m**2/s")
+    film = Region(
+        ("0 nm", "100 nm"), slow, 20.0, -1e7, {"Fe2": 2.0, "Fe3": -1.0, "Cl": 3.0}
+    )
+    volts, state = open_circuit(half_cell(electrode, regions={"film": film}), "electrode")
+    assert volts == pytest.approx(0.1 + VT * np.log(5), abs=1e-9)
+    assert np.ptp(state.solution.psi, axis=1).max() < 1e-9
+
+
 @pytest.mark.parametrize(("metal", "oxidant"), [(0.0, 0.0), (-0.2, 0.3)])
 def test_two_tafel_branches_meet_at_the_mixed_potential(metal, oxidant):
     """Wagner and Traud, doi:10.1002/bbpc.19380440702: with
