@@ -1,10 +1,11 @@
-"""Closures and reactions of a cell, from what its user writes."""
+"""Closures, reactions and media of a cell, from what its user writes."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -13,11 +14,20 @@ from ...core.errors import InputError
 from ...core.units import AVOGADRO
 from ..activity import Activity
 from ..closures import Bikerman, CarnahanStarling, Closure
-from ..medium import Scales
+from ..collective import together
+from ..medium import Medium, Scales
 from ..profiles import COLDER, Profiles
 from ..reactions import Reaction
-from .checks import all_of, check_kind, check_name, si
+from .checks import Quantity, all_of, check_kind, check_name, on_nodes, si
 from .parts import Ion, Setting
+from .regions import filled
+
+if TYPE_CHECKING:
+    from .cell import Cell
+
+#: Functions of points (n, 3) in m.
+Velocity = Callable[[np.ndarray], np.ndarray]
+Fixed = Quantity | Callable[[np.ndarray], np.ndarray]
 
 STERICS = "bikerman", "carnahan-starling"
 #: Part by which two bulk diffusivities of an ion may differ without a warning.
@@ -154,3 +164,51 @@ def _reaction(
     names = [ion.name for ion in cell.ions]
     scale = (unit, unit / cell.scales.time)
     return Reaction(rate, stoichiometry, names, parameters, scale)
+
+
+def make_medium(
+    cell: Cell, fixed: Fixed, velocity: Velocity | None, replicate: int
+) -> Medium:
+    """Coefficients of a cell on its nodes.
+
+    Parameters
+    ----------
+    cell
+        With its model, profiles and regions.
+    fixed
+        Charge, C/m3, or a function of points (n, 3) in m.
+    velocity
+        Of the solvent, as `Cell` has it.
+    replicate
+        Of the profiles.
+    """
+    scales, nodes = cell.scales, len(cell.model.points)
+    constant = [si(ion.diffusivity, "m**2/s") for ion in cell.ions]
+    metres = cell.model.points * scales.length
+    values: dict = {
+        "mu_ex": np.zeros((len(cell.ions), nodes)),
+        "diffusivity": np.outer(constant, np.ones(nodes)) / scales.diffusivity,
+        "permittivity": cell.permittivity,
+    }
+    if cell.profiles is not None and cell.distance is not None:
+        values |= cell.profiles.on(cell.distance, replicate)
+        if cell.domain.dim == 1:
+            del values["diffusivity_par"]
+        else:
+            values["distance"] = cell.distance
+    what = "fixed_charge of a cell"
+    if callable(fixed):
+        charge = on_nodes(fixed, metres, (nodes,), "C/m**3", what)
+    else:
+        charge = np.array(si(fixed, "C/m**3", what))
+    values["fixed_charge"] = charge / (scales.surface_charge / scales.length)
+    if velocity is not None:
+        what, shape = "velocity of a cell", (cell.domain.dim, nodes)
+        speed = scales.diffusivity / scales.length
+        values["velocity"] = on_nodes(velocity, metres, shape, "m/s", what) / speed
+    values = filled(cell, values, cell.regions)
+    poisson = 0.0 if cell.electroneutral else scales.poisson
+    with together(cell.domain.comm):  # what is refused may lie on one process alone
+        return Medium(
+            c_ref=cell.bulk, poisson=poisson, closure=cell.model.closure, **values
+        )

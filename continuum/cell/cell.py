@@ -17,8 +17,8 @@ from ..model import NernstPlanckPoisson
 from ..profiles import Profiles
 from ..states import Solution
 from ..steady import solve_steady
-from .build import make_closure, make_reactions, warn_of_bulk
-from .checks import Quantity, all_of, check_kind, check_name, on_nodes, si, whole
+from .build import make_closure, make_medium, make_reactions, warn_of_bulk
+from .checks import Quantity, all_of, check_kind, check_name, si, whole
 from .conditions import (
     check_amounts,
     check_borders,
@@ -30,7 +30,7 @@ from .conditions import (
 from .given import solution_in
 from .parts import Condition, Ion, Pieces, Setting
 from .progress import Show, shown
-from .regions import Region, filled
+from .regions import Region
 from .resolution import check_layers, check_mesh
 from .results import State
 from .words import words_of
@@ -158,17 +158,10 @@ class Cell:
                 linear=linear,
                 words=words_of(self),
             )
-        self.profiles, self.distance = None, None
+        self.profiles: Profiles | None = None
+        self.distance: np.ndarray | None = None
         if coefficients is not None:
-            what = "coefficients of a cell"
-            check_kind(coefficients, xr.Dataset, what, "transport-coefficients/1")
-            for wall in all_of(walls, str, "walls of a cell", "names of borders"):
-                check_name(wall, domain.borders, "walls of a cell")
-            charges = {ion.name: ion.charge for ion in self.ions}
-            self.profiles = Profiles(coefficients, charges, self.scales)
-            warn_of_bulk(self.ions, self.profiles)
-            self.permittivity = self.profiles.bulk_permittivity
-            self.distance = wall_distance(domain, walls, self.model.points)
+            self._tabulate(coefficients, walls)
         self._fixed, self._velocity = fixed_charge, velocity
         self.replicate = whole(replicate, "replicate of a cell", 0)
         self.regions = dict(regions or {})
@@ -177,8 +170,20 @@ class Cell:
 
     # ------------------------------------------------------------------------- set-up
 
+    def _tabulate(self, coefficients: xr.Dataset, walls: Sequence[str]) -> None:
+        what, names = "walls of a cell", self.domain.borders
+        contract = "transport-coefficients/1"
+        check_kind(coefficients, xr.Dataset, "coefficients of a cell", contract)
+        for wall in all_of(walls, str, what, "names of borders"):
+            check_name(wall, names, what)
+        charges = {ion.name: ion.charge for ion in self.ions}
+        self.profiles = Profiles(coefficients, charges, self.scales)
+        warn_of_bulk(self.ions, self.profiles)
+        self.permittivity = self.profiles.bulk_permittivity
+        self.distance = wall_distance(self.domain, walls, self.model.points)
+
     def _make_setting(self, closure: Closure) -> Setting:
-        reference = closure.ln_activities(self._bulk)
+        reference = closure.ln_activities(self.bulk)
 
         def ln_activity(c: np.ndarray) -> np.ndarray:
             return closure.ln_activities(c) - reference
@@ -186,7 +191,8 @@ class Cell:
         return Setting(self.ions, self.scales, self.electroneutral, ln_activity)
 
     @property
-    def _bulk(self) -> np.ndarray:
+    def bulk(self) -> np.ndarray:
+        """Scaled bulk concentrations, shape (n_species,)."""
         return np.array([ion.density for ion in self.ions]) / self.scales.density
 
     def index(self, species: str) -> int:
@@ -195,43 +201,13 @@ class Cell:
 
     def make_medium(self, replicate: int = 0) -> Medium:
         """Coefficients on the nodes, of a replicate of the profiles."""
-        nodes, n = len(self.model.points), len(self.ions)
-        constant = [si(ion.diffusivity, "m**2/s") for ion in self.ions]
-        metres = self.model.points * self.scales.length
-        values: dict = {
-            "mu_ex": np.zeros((n, nodes)),
-            "diffusivity": np.outer(constant, np.ones(nodes)) / self.scales.diffusivity,
-            "permittivity": self.permittivity,
-        }
-        if self.profiles is not None and self.distance is not None:
-            values |= self.profiles.on(self.distance, replicate)
-            if self.domain.dim == 1:
-                del values["diffusivity_par"]
-            else:
-                values["distance"] = self.distance
-        what, density = "fixed_charge of a cell", self.scales.surface_charge
-        if callable(self._fixed):
-            fixed = on_nodes(self._fixed, metres, (nodes,), "C/m**3", what)
-        else:
-            fixed = np.array(si(self._fixed, "C/m**3", what))
-        if self._velocity is not None:
-            what, shape = "velocity of a cell", (self.domain.dim, nodes)
-            speed = self.scales.diffusivity / self.scales.length
-            velocity = on_nodes(self._velocity, metres, shape, "m/s", what)
-            values["velocity"] = velocity / speed
-        values["fixed_charge"] = fixed / (density / self.scales.length)
-        return Medium(
-            c_ref=self._bulk,
-            poisson=0.0 if self.electroneutral else self.scales.poisson,
-            closure=self.model.closure,
-            **filled(self, values, self.regions),
-        )
+        return make_medium(self, self._fixed, self._velocity, replicate)
 
     @property
     def debye_length(self) -> float:
         """Of the bulk, m."""
         z = np.array([ion.charge for ion in self.ions])
-        strength = float((z**2 * self._bulk).sum())
+        strength = float((z**2 * self.bulk).sum())
         if strength == 0.0:
             return np.inf
         scaled = self.permittivity * self.scales.poisson / strength
@@ -334,7 +310,7 @@ class Cell:
                 mend="Cell.steady finds the state that its borders determine",
             )
         given = self._setting.concentrations({} if mean is None else mean, "on average")
-        amounts = [given.get(i, c) for i, c in enumerate(self._bulk)]
+        amounts = [given.get(i, c) for i, c in enumerate(self.bulk)]
         with shown("settling", self.shows(progress)) as tell:
             solution = solve_closed(
                 self.model, self.medium, conditions, amounts, progress=tell

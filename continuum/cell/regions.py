@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...core.errors import InputError
-from .parts import Quantity, si
+from .checks import Quantity, several, si
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -114,7 +114,8 @@ def shares(cell: Cell, regions: Mapping[str, Region]) -> dict[str, np.ndarray]:
 def _check_where(name: str, region: Region, cell: Cell) -> None:
     if callable(region.where):
         return
-    low, high = (si(value, "m") for value in region.where)
+    what = f"positions of the region {name!r}"
+    low, high = several(region.where, "m", what, least=2)[:2]
     if cell.domain.dim > 1 or not low < high:
         raise InputError(
             f"positions of the region {name!r}",
@@ -161,22 +162,33 @@ def filled(cell: Cell, values: Mapping, regions: Mapping[str, Region]) -> dict:
 
     ln_D, mu_ex = np.log(values["diffusivity"]), np.array(values["mu_ex"], dtype=float)
     for i, each in _by_species(cell, regions, "diffusivity").items():
-        scaled = {name: si(D, "m**2/s") / cell.scales.diffusivity for name, D in each}
-        ln_D[i] = blended(ln_D[i], _logarithms("diffusivity", scaled))
+        scaled = {
+            name: si(D, "m**2/s", f"diffusivity in the region {name!r}", sign="positive")
+            / cell.scales.diffusivity
+            for name, D in each
+        }
+        ln_D[i] = blended(ln_D[i], {k: np.log(D) for k, D in scaled.items()})
     for i, each in _by_species(cell, regions, "mu_ex").items():
-        mu_ex[i] = blended(mu_ex[i], dict(each))
-    eps = {k: r.permittivity for k, r in regions.items() if r.permittivity is not None}
+        given = {k: si(mu, "", f"mu_ex in the region {k!r}") for k, mu in each}
+        mu_ex[i] = blended(mu_ex[i], given)
+    ln_eps = {
+        k: np.log(
+            si(r.permittivity, "", f"permittivity in the region {k!r}", sign="positive")
+        )
+        for k, r in regions.items()
+        if r.permittivity is not None
+    }
     fixed = {
-        name: si(one.fixed_charge, "C/m**3") / charge
+        name: si(one.fixed_charge, "C/m**3", f"fixed charge in the region {name!r}")
+        / charge
         for name, one in regions.items()
         if one.fixed_charge is not None
     }
-    ln_eps = blended(np.log(values["permittivity"]), _logarithms("permittivity", eps))
     return {
         **values,
         "diffusivity": np.exp(ln_D),
         "mu_ex": mu_ex,
-        "permittivity": np.exp(ln_eps),
+        "permittivity": np.exp(blended(np.log(values["permittivity"]), ln_eps)),
         "fixed_charge": blended(values["fixed_charge"], fixed),
     }
 
@@ -188,14 +200,3 @@ def _by_species(cell: Cell, regions: Mapping[str, Region], name: str) -> dict:
         for species, value in getattr(region, name).items():
             found.setdefault(cell.index(species), []).append((where, value))
     return found
-
-
-def _logarithms(what: str, given: Mapping[str, float]) -> dict[str, float]:
-    for name, value in given.items():
-        if not 0 < value < np.inf:
-            raise InputError(
-                f"{what} in the region {name!r}",
-                wanted="a positive number",
-                got=f"{value:g}",
-            )
-    return {name: float(np.log(value)) for name, value in given.items()}

@@ -12,7 +12,8 @@ from ...core.errors import InputError
 from ...core.schema import dataset
 from ...core.units import ELEMENTARY_CHARGE, thermal_energy
 from ..profiles import END
-from .parts import Ion, Quantity, si
+from .checks import Quantity, si
+from .parts import Ion
 
 
 def coefficients_from_arrays(
@@ -74,7 +75,10 @@ def coefficients_from_arrays(
     SchemaError
         When values are not finite, D is not positive or distances do not increase.
     """
-    x, kelvin = np.asarray(distance, dtype=float), si(temperature, "K")
+    x, kelvin = (
+        np.asarray(distance, dtype=float),
+        si(temperature, "K", "temperature of coefficients"),
+    )
     across = {ion.name: si(ion.diffusivity, "m**2/s") for ion in ions} | dict(diffusivity)
     along = across | dict(diffusivity_par or {})
     work = dict.fromkeys((ion.name for ion in ions), 0.0) | dict(pmf or {})
@@ -103,7 +107,7 @@ def coefficients_from_arrays(
     }
     attrs = {
         "temperature": kelvin,
-        "surface_charge": si(surface_charge, "C/m**2"),
+        "surface_charge": si(surface_charge, "C/m**2", "surface charge of coefficients"),
         "taper_start": float(x[-1]),
         "bulk_plane": float(x[-1]),
         "n_units": int(n_units),
@@ -167,7 +171,7 @@ def _planes(
     lowest = x[np.where(x > 0, work, np.inf).argmin(axis=-1)]
     return np.array(
         [
-            si(given.get(ion.name, float(place)), "m")
+            si(given.get(ion.name, float(place)), "m", f"reaction plane of {ion.name}")
             for ion, place in zip(ions, lowest, strict=True)
         ]
     )
