@@ -20,8 +20,9 @@ LEAST = 0.2
 #: driven out psi bends, and concentrations follow its exponential.
 FARTHEST = 1.0
 #: Newton iterations of a step: after a jump kinetics of 20 kT and more are climbed down
-#: by 1 kT in each, and no shorter step would need fewer.
-MOST = 60
+#: by 1 kT in each, and no shorter step would need fewer. A reduction at -1 V, of an ion
+#: that the field also draws to the electrode, takes a hundred.
+MOST = 120
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ from ._dolfinx import (
 from .blocks import Guide, Ions
 from .held import Floating, Held
 from .linear import ACCURATE, LinearSolver, Method, NotConverged
+from .shortening import shortened
 
 #: Relative accuracy of increments: Newton's method needs as many as with exact ones.
 ROUGH = 1e-3
@@ -53,8 +54,7 @@ class Newton:
     before_assembly
         Called before the forms are assembled.
     damped
-        Whether increments above 1 count as ``1 + ln`` of them, as in simulators of
-        semiconductors: far from the solution exponentials make steps too long.
+        Whether increments above 1 count as ``1 + ln`` of them (`shortening`).
     stalled
         Increments below this that no longer shrink are those of rounding.
     iterations, linear_iterations
@@ -181,7 +181,8 @@ class Newton:
         step = self.linear(right, accuracy=ROUGH)
         if floating is not None:
             step, change = self._bordered(step, right, held, floating)
-        self.u.x.array[:] -= _shortened(step) if self.damped else step
+        z = None if self._ions is None else self._ions.charge_numbers
+        self.u.x.array[:] -= shortened(step, z, self.largest) if self.damped else step
         return max(self.largest(step), abs(change))
 
     def _right_side(self, held: Held) -> np.ndarray:
@@ -349,8 +350,3 @@ class Newton:
         nodes = np.asarray(rows // self._block, dtype=np.int32)
         first = np.asarray(self._map.local_to_global(nodes)) * self._block
         return (first + rows % self._block).astype(PETSc.IntType)
-
-
-def _shortened(step: np.ndarray) -> np.ndarray:
-    size = np.abs(step)
-    return np.sign(step) * np.where(size > 1, 1 + np.log(np.maximum(size, 1)), size)
