@@ -137,9 +137,10 @@ class Walk:
         factor = self._factor(error)
         limit = FIRST_GROWTH if first else GROWTH
         self._accept(now, stop if now == left else self.time + now, conditions, stop)
-        self.starting &= factor > FIRST_GROWTH
-        if self.starting:
+        # Charges jump in the first step: no difference may reach back over it.
+        if self.starting and (len(self.rows) == 2 or factor > FIRST_GROWTH):
             self.bdf.restart()
+        self.starting &= factor > FIRST_GROWTH
         return max(now, min(step, wanted)) * _within(0.2, factor, limit)
 
     def _attempt(self, step: float, guess: np.ndarray | None) -> Conditions:

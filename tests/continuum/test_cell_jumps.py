@@ -1,5 +1,6 @@
 """What starts far from rest: charges that nothing screens yet, and steps of 1 V."""
 
+import numpy as np
 import pytest
 
 from mesobridge.continuum.cell import (
@@ -35,6 +36,19 @@ def test_a_wall_is_charged_at_once(length):
     cell = Cell(domain, SALT, {"wall": Wall("-0.02 C/m**2"), "bulk": Reservoir()})
     run, steady = follow(cell, "50 ms", start=cell.at_rest()), cell.steady()
     assert run.last.potential == pytest.approx(steady.potential, abs=2e-5)
+    entered = np.diff(run.time) @ run.current["bulk"][1:]
+    assert entered == pytest.approx(0.02, rel=1e-3)
+
+
+@pytest.mark.parametrize("potential", [0.05, 0.3, 1.0])
+def test_a_blocking_electrode_is_charged_one_way(potential):
+    """Charges jump in the first step; differences over the jump gave -5e8 A/m2."""
+    domain = interval(graded(1e3, 0.1, growth=1.2), names=("electrode", "bulk"))
+    borders = {"electrode": Electrode(stern="20 uF/cm**2"), "bulk": Reservoir()}
+    run = voltage_step(Cell(domain, SALT, borders), "electrode", potential, "1 ms")
+    current, charge = run.current["electrode"][1:], run.charge["electrode"]
+    assert (current[:20] > 0).all()
+    assert current[1] == pytest.approx(np.diff(charge)[1] / np.diff(run.time)[1], 1e-3)
 
 
 def test_a_charged_gel_that_takes_up_one_ion():
