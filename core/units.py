@@ -117,6 +117,7 @@ def quantity(text: str, unit: str) -> float:
     try:
         parsed = _registry().Quantity(text.strip())
         value = float(parsed.to(unit).magnitude)
+        turning = [_turns(one.units) for one in (parsed, _registry().Quantity(1, unit))]
     except pint.DimensionalityError as exc:
         got = f"{text!r}, of dimension {exc.dim1 or 'none'}"
         raise UnitError(
@@ -129,6 +130,9 @@ def quantity(text: str, unit: str) -> float:
             got=repr(text),
             mend=mend,
         ) from exc
+    if turning[0] != turning[1]:  # to pint 1 rad/s is 1 Hz
+        got = f"{text!r}, {'with' if turning[0] else 'without'} an angle"
+        raise UnitError("wrong unit", wanted=f"{unit}", got=got, mend=mend)
     if value != value or abs(value) == float("inf"):
         raise UnitError(
             "a quantity that is not finite",
@@ -138,6 +142,11 @@ def quantity(text: str, unit: str) -> float:
         )
     # 1e-9 * 10 leaves 1.0000000000000002e-08; fifteen digits are what a person wrote.
     return float(f"{value:.15g}")
+
+
+def _turns(units) -> bool:
+    """Whether an angle is in units, which pint counts as a number."""
+    return "radian" in str(_registry().get_base_units(units)[1])
 
 
 def thermal_energy(temperature: float) -> float:

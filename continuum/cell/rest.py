@@ -7,6 +7,8 @@ from typing import cast
 
 from ...core.errors import InputError
 from .cell import Cell
+from .checks import check_kind, check_name
+from .conditions import check_changes
 from .parts import Reservoir
 from .progress import Show
 from .results import State
@@ -49,17 +51,21 @@ def open_circuit(
     StageError
         When no path leads to the state.
     """
-    condition = cell.borders.get(border)
+    check_kind(cell, Cell, "the cell", "a Cell")
+    check_name(border, cell.borders, "unknown border")
+    changes = {} if drive is None else drive
+    check_changes(cell.borders, changes)
+    condition = cell.borders[border]
     couples = getattr(condition, "reactions", ())
     if not (couples or isinstance(condition, Reservoir)):
         raise InputError(
             f"open circuit at {border!r}",
             wanted="an electrode with redox couples, or a reservoir",
-            got="no such border" if condition is None else type(condition).__name__,
+            got=type(condition).__name__,
             mend="a blocking electrode keeps its charge at any potential: give the "
             "potential, or follow a current in time",
         )
-    idle = {**(drive or {}), border: {**(drive or {}).get(border, {}), "current": 0.0}}
+    idle = {**changes, border: {**changes.get(border, {}), "current": 0.0}}
     state = cell.steady(idle, start=start, progress=progress)
     # A given current always finds one.
     return cast(float, state.electrode_potential), state

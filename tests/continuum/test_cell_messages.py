@@ -20,6 +20,7 @@ from mesobridge.continuum.cell import (  # noqa: E402
     follow,
     impedance,
     load_state,
+    open_circuit,
     replicates,
     sensitivity,
     voltage_step,
@@ -196,7 +197,7 @@ def test_times_and_frequencies_with_units(half, state):
     assert many.impedance[0] == one.impedance[0]
 
 
-@pytest.mark.parametrize("frequency", [[[1, 2]], [], -1.0, [1.0, 0.0], "1 m", None])
+@pytest.mark.parametrize("frequency", [[[1, 2]], [], -1.0, [1.0, 0.0], "1 m", "1 rad/s", None])
 def test_frequencies_that_make_no_sense(half, state, frequency):
     with pytest.raises(InputError, match="frequency"):
         impedance(half, "left", frequency, state)
@@ -286,6 +287,7 @@ def test_numbers_of_replicates_and_sensitivities(half, state):
         lambda other: cyclic_voltammetry(other, "left", [0, 0.1], 1.0),
         lambda other: impedance(other, "left", 1.0),
         lambda other: capacitance(other, "left", [0.0]),
+        lambda other: open_circuit(other, "left"),
         lambda other: load_state(other, "state.nc"),
     ],
 )
