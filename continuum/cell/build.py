@@ -182,6 +182,19 @@ def make_medium(
     replicate
         Of the profiles.
     """
+    # What is refused may lie on one process alone.
+    with together(cell.domain.comm):
+        values = _values(cell, fixed, velocity, replicate)
+    values = filled(cell, values, cell.regions)
+    poisson = 0.0 if cell.electroneutral else cell.scales.poisson
+    with together(cell.domain.comm):
+        return Medium(
+            c_ref=cell.bulk, poisson=poisson, closure=cell.model.closure, **values
+        )
+
+
+def _values(cell: Cell, fixed: Fixed, velocity: Velocity | None, replicate: int) -> dict:
+    """Coefficients by their names in `Medium`, those of regions left out."""
     scales, nodes = cell.scales, len(cell.model.points)
     constant = [si(ion.diffusivity, "m**2/s") for ion in cell.ions]
     metres = cell.model.points * scales.length
@@ -206,9 +219,4 @@ def make_medium(
         what, shape = "velocity of a cell", (cell.domain.dim, nodes)
         speed = scales.diffusivity / scales.length
         values["velocity"] = on_nodes(velocity, metres, shape, "m/s", what) / speed
-    values = filled(cell, values, cell.regions)
-    poisson = 0.0 if cell.electroneutral else scales.poisson
-    with together(cell.domain.comm):  # what is refused may lie on one process alone
-        return Medium(
-            c_ref=cell.bulk, poisson=poisson, closure=cell.model.closure, **values
-        )
+    return values

@@ -164,7 +164,9 @@ class Cell:
             self._tabulate(coefficients, walls)
         self._fixed, self._velocity = fixed_charge, velocity
         self.replicate = whole(replicate, "replicate of a cell", 0)
-        self.regions = dict(regions or {})
+        given = {} if regions is None else regions
+        check_kind(given, Mapping, "regions of a cell", "{name: Region(...)}")
+        self.regions = dict(given)
         self.medium = self.make_medium(self.replicate)
         check_mesh(self)
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...core.errors import InputError
-from .checks import Quantity, several, si
+from ..collective import together
+from .checks import Quantity, check_kind, on_nodes, several, si
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -64,7 +65,8 @@ class Region:
             Of the cell along the first coordinate, m.
         """
         if callable(self.where):
-            return np.asarray(self.where(points), dtype=float) * np.ones(len(points))
+            shape, what = (len(points),), "positions of a region"
+            return on_nodes(self.where, points, shape, "share", what)
         low, high = (si(value, "m") for value in self.where)
         x, near = points[:, 0], SAME * (ends[1] - ends[0])
         inside = ((x > low - near) & (x < high + near)).astype(float)
@@ -91,8 +93,9 @@ def shares(cell: Cell, regions: Mapping[str, Region]) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     total = np.zeros(len(points))
     for name, region in regions.items():
-        _check_where(name, region, cell)
-        found[name] = share = region.share(points, ends)
+        _check(name, region, cell)
+        with together(comm):
+            found[name] = share = region.share(points, ends)
         total += share
         if not max(comm.allgather(share.max(initial=0.0))) > 0.5:
             raise InputError(
@@ -111,16 +114,21 @@ def shares(cell: Cell, regions: Mapping[str, Region]) -> dict[str, np.ndarray]:
     return found
 
 
-def _check_where(name: str, region: Region, cell: Cell) -> None:
+def _check(name: str, region: Region, cell: Cell) -> None:
+    what = f"the region {name!r}"
+    check_kind(region, Region, what, "a Region", "regions are {name: Region(...)}")
+    for key in ("diffusivity", "mu_ex"):
+        given = getattr(region, key)
+        check_kind(given, Mapping, f"{key} in {what}", "{species: value}")
     if callable(region.where):
         return
-    what = f"positions of the region {name!r}"
-    low, high = several(region.where, "m", what, least=2)[:2]
-    if cell.domain.dim > 1 or not low < high:
+    found = several(region.where, "m", f"positions of {what}")
+    if cell.domain.dim > 1 or len(found) != 2 or not found[0] < found[1]:
+        listed = ", ".join(f"{x:.4g}" for x in found)
         raise InputError(
-            f"positions of the region {name!r}",
+            f"positions of {what}",
             wanted="two that increase, on an interval",
-            got=f"{low:.4g} and {high:.4g} m in {cell.domain.dim} dimensions",
+            got=f"{listed} m in {cell.domain.dim} dimensions",
             mend="give a function of points in m",
         )
 

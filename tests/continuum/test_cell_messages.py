@@ -197,7 +197,9 @@ def test_times_and_frequencies_with_units(half, state):
     assert many.impedance[0] == one.impedance[0]
 
 
-@pytest.mark.parametrize("frequency", [[[1, 2]], [], -1.0, [1.0, 0.0], "1 m", "1 rad/s", None])
+@pytest.mark.parametrize(
+    "frequency", [[[1, 2]], [], -1.0, [1.0, 0.0], "1 m", "1 rad/s", None]
+)
 def test_frequencies_that_make_no_sense(half, state, frequency):
     with pytest.raises(InputError, match="frequency"):
         impedance(half, "left", frequency, state)

@@ -139,6 +139,14 @@ def test_a_gel_fills_in_time():
         (Region((20e-9, 40e-9), {"Na": 0.0}), "diffusivity in the region 'gel'"),
         (Region((20e-9, 40e-9), permittivity=-1.0), "permittivity in the region"),
         (Region(lambda points: 2 * (points[:, 0] > 1e-8)), "shares from 0 to 1"),
+        (Region(("1 nm", "2 nm", "3 nm")), "two that increase"),
+        (Region("20 nm"), "two that increase"),
+        (Region(lambda points: np.ones(3)), "positions of a region"),
+        (Region(lambda points: None), "positions of a region"),
+        (Region((20e-9, 40e-9), "1e-10 m**2/s"), "diffusivity in the region 'gel'"),
+        (Region((20e-9, 40e-9), mu_ex=[1.0, 2.0]), "mu_ex in the region 'gel'"),
+        (Region, "the region 'gel'\n  wanted: a Region"),
+        ("gel", "the region 'gel'\n  wanted: a Region"),
     ],
 )
 def test_regions_that_make_no_sense(region, match):
@@ -152,6 +160,9 @@ def test_regions_that_do_not_go_together():
     both = {"a": Region((0.0, 3e-9)), "b": Region((2e-9, 6e-9))}
     with pytest.raises(InputError, match="each point inside one region"):
         Cell(domain, salt(), borders, regions=both)
+    for wrong in (both["a"], [both["a"]], "gel"):
+        with pytest.raises(InputError, match="regions of a cell"):
+            Cell(domain, salt(), borders, regions=wrong)
     with pytest.raises(InputError, match="regions and tabulated"):
         Cell(
             domain,

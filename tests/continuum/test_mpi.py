@@ -79,6 +79,8 @@ def test_no_process_is_left_waiting(tmp_path):
         "checkpoint": "InputError=2",
         "no folder": "InputError=2",
         "not finite": "InputError=2",
+        "charge": "InputError=2",
+        "region": "InputError=2",
         "closure": "InputError=2",
     }
 

@@ -11,7 +11,15 @@ import h5py  # noqa: F401 - before dolfinx, whose HDF5 is another one
 import numpy as np
 
 from mesobridge.continuum import _dolfinx as fx
-from mesobridge.continuum.cell import Cell, Electrode, Ion, Reservoir, Symmetry, follow
+from mesobridge.continuum.cell import (
+    Cell,
+    Electrode,
+    Ion,
+    Region,
+    Reservoir,
+    Symmetry,
+    follow,
+)
 from mesobridge.continuum.collective import on_root, together
 from mesobridge.continuum.domain import rectangle
 from mesobridge.core.errors import InputError
@@ -26,10 +34,12 @@ class Foreign(Exception):
         raise TypeError("cannot be pickled")
 
 
-def cell_of(ions):
+def cell_of(ions, **options):
     domain = rectangle(np.linspace(0, 9, 10), np.linspace(0, 2, 3), comm=COMM)
     sides = {"bottom": Symmetry(), "top": Symmetry()}
-    return Cell(domain, ions, {"left": Electrode(), "right": Reservoir()} | sides)
+    return Cell(
+        domain, ions, {"left": Electrode(), "right": Reservoir()} | sides, **options
+    )
 
 
 def last_alone():
@@ -56,6 +66,11 @@ def outside_the_closure(cell):
     cell.steady({"left": {"potential": 0.1}})
 
 
+def at_one_end(points):
+    """No numbers where the last process is."""
+    return np.where(points[:, 0] == 9e-9, np.nan, 0.0)
+
+
 def main(folder: Path) -> None:
     ions = [Ion("Na", 1, 1e-9, 100.0), Ion("Cl", -1, 1e-9, 100.0)]
     cell, file = cell_of(ions), folder / "file"
@@ -74,6 +89,8 @@ def main(folder: Path) -> None:
             cell, "1 ns", checkpoint=file / "run.npz", forget=False, tolerance=1.0
         ),
         "not finite": lambda: cell.steady({"left": {"potential": np.nan}}),
+        "charge": lambda: cell_of(ions, fixed_charge=at_one_end),
+        "region": lambda: cell_of(ions, regions={"end": Region(at_one_end)}),
         "closure": lambda: outside_the_closure(cell),
     }
     for name, case in cases.items():
