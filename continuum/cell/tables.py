@@ -12,7 +12,8 @@ from ...core.errors import InputError
 from ...core.schema import dataset
 from ...core.units import ELEMENTARY_CHARGE, thermal_energy
 from ..profiles import END
-from .checks import Quantity, si
+from .checks import Quantity, check_kind, shown, si, whole
+from .conditions import named
 from .parts import Ion
 
 
@@ -75,10 +76,17 @@ def coefficients_from_arrays(
     SchemaError
         When values are not finite, D is not positive or distances do not increase.
     """
-    x, kelvin = (
-        np.asarray(distance, dtype=float),
-        si(temperature, "K", "temperature of coefficients"),
-    )
+    ions = named(ions)
+    for name, given in (
+        ("diffusivity", diffusivity),
+        ("pmf", pmf),
+        ("diffusivity_par", diffusivity_par),
+        ("reaction_plane", reaction_plane),
+    ):
+        what = f"{name} of coefficients"
+        check_kind({} if given is None else given, Mapping, what, "{species: values}")
+    x = _numbers("distance", distance)
+    kelvin = si(temperature, "K", "temperature of coefficients", sign="positive")
     across = {ion.name: si(ion.diffusivity, "m**2/s") for ion in ions} | dict(diffusivity)
     along = across | dict(diffusivity_par or {})
     work = dict.fromkeys((ion.name for ion in ions), 0.0) | dict(pmf or {})
@@ -110,7 +118,7 @@ def coefficients_from_arrays(
         "surface_charge": si(surface_charge, "C/m**2", "surface charge of coefficients"),
         "taper_start": float(x[-1]),
         "bulk_plane": float(x[-1]),
-        "n_units": int(n_units),
+        "n_units": whole(n_units, "n_units of coefficients", 1),
     }
     table = dataset("transport-coefficients/1", values, attrs)
     _check_bulk(ions, D)
@@ -126,15 +134,24 @@ def _check_species(ions: Sequence[Ion], *given: Mapping) -> None:
         )
 
 
+def _numbers(name: str, value: ArrayLike) -> np.ndarray:
+    """An array, of what must be numbers in SI."""
+    try:
+        return np.asarray(value, dtype=float)
+    except (TypeError, ValueError) as exc:
+        wanted = "numbers in SI, in an array"
+        raise InputError(name, wanted=wanted, got=shown(value)) from exc
+
+
 def _rows(arrays: Sequence[ArrayLike]) -> int:
     """Point estimate and replicates."""
-    shapes = [np.shape(one) for one in arrays]
+    shapes = [_numbers("values of coefficients", one).shape for one in arrays]
     return max(shape[0] if len(shape) == 2 else 1 for shape in shapes)
 
 
 def _table(name: str, value: ArrayLike, rows: int, x: np.ndarray) -> np.ndarray:
     """Shape (rows, n): replicates of what has none are equal."""
-    given, wanted = np.asarray(value, dtype=float), (rows, *x.shape)
+    given, wanted = _numbers(name, value), (rows, *x.shape)
     fits = x.ndim == 1 and len(x) > 1
     if not fits or given.shape not in [(), x.shape, wanted]:
         raise InputError(

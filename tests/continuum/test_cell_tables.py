@@ -94,3 +94,24 @@ def make(**changes):
 def test_arrays_that_make_no_table(changes, error, match):
     with pytest.raises(error, match=match):
         make(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changed", "match"),
+    [
+        ({"ions": "Na"}, "ions of a cell"),
+        ({"distance": ["0 nm", "1 nm"]}, "distance\n  wanted: numbers in SI"),
+        ({"diffusivity": [1e-9]}, "diffusivity of coefficients"),
+        ({"diffusivity": {"Na": "1e-9 m**2/s"}}, "wanted: numbers in SI"),
+        ({"diffusivity": {"Na": [1e-9, [1e-9]]}}, "wanted: numbers in SI"),
+        ({"pmf": "flat"}, "pmf of coefficients"),
+        ({"temperature": "-5 K"}, "temperature of coefficients"),
+        ({"n_units": 0}, "n_units of coefficients"),
+        ({"n_units": 2.7}, "n_units of coefficients"),
+    ],
+)
+def test_tables_of_wrong_things(changed, match):
+    ions = [Ion("Na", 1, 1e-9, 100.0), Ion("Cl", -1, 1e-9, 100.0)]
+    given = {"ions": ions, "distance": [0.0, 1e-9, 2e-9], "diffusivity": {}}
+    with pytest.raises(InputError, match=match):
+        coefficients_from_arrays(**(given | changed))
