@@ -320,7 +320,12 @@ class Cell:
         return State(self, solution)
 
     def at_rest(self) -> State:
-        """The bulk everywhere and no potential: where transients may start from."""
+        """Activities of the bulk everywhere and no potential: a start of transients.
+
+        Where mu_ex is not zero concentrations are ``c_bulk exp(-mu_ex)``, and fixed
+        charges are not screened yet: an electroneutral cell with such charges cannot
+        begin so, but from a steady state.
+        """
         return State(self, Solution.at_rest(self.model, self.medium, self.conditions()))
 
     def shows(self, progress: Show) -> Show:
