@@ -25,6 +25,8 @@ from .shortening import shortened
 
 #: Relative accuracy of increments: Newton's method needs as many as with exact ones.
 ROUGH = 1e-3
+#: That after an increment above 1 kT: the next one is most likely shortened, too.
+LOOSE = 3e-2
 
 
 class Newton:
@@ -149,10 +151,10 @@ class Newton:
         if floating is not None:
             floating.put(floating.value, held)
         # In units of kT increments shrink to their squares about, if they are exact.
-        last = 1.0 if self.direct else 0.0
+        last, accuracy = 1.0 if self.direct else 0.0, ROUGH
         for iteration in range(1, self.max_iterations + 1):
             try:
-                size = self.step(held, floating, fresh=fresh)
+                size = self.step(held, floating, fresh=fresh, accuracy=accuracy)
             except NotConverged as exc:
                 raise NotConverged(f"{exc} in iteration {iteration}") from exc
             # With a kept Jacobian increments go on shrinking as they did.
@@ -162,12 +164,25 @@ class Newton:
             if self.direct and self.stalled > size > last / 2:  # what is left is rounding
                 return iteration
             fresh, last = size > keep * last, size
+            accuracy = LOOSE if size > 1 else ROUGH
         raise NotConverged(f"no convergence in {self.max_iterations} iterations")
 
     def step(
-        self, held: Held, floating: Floating | None = None, *, fresh: bool = True
+        self,
+        held: Held,
+        floating: Floating | None = None,
+        *,
+        fresh: bool = True,
+        accuracy: float = ROUGH,
     ) -> float:
         """One iteration of `solve`; its largest increment.
+
+        Parameters
+        ----------
+        held, floating, fresh
+            As for `solve`.
+        accuracy
+            Of linear systems that iterations solve, relative.
 
         Raises
         ------
@@ -178,7 +193,7 @@ class Newton:
         change, right = 0.0, self._right_side(held)
         if fresh:
             self.assemble(held)
-        step = self.linear(right, accuracy=ROUGH)
+        step = self.linear(right, accuracy=accuracy)
         if floating is not None:
             step, change = self._bordered(step, right, held, floating)
         z = None if self._ions is None else self._ions.charge_numbers
