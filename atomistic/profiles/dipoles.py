@@ -1,0 +1,201 @@
+"""Polarisation profiles of molecules and their dipoles, summed over frames.
+
+A molecule's charges are moved out from its centre along straight lines. The dipoles of
+these paths make up a polarisation that is exact for molecules of any size: its divergence
+is minus the charge density, its integral the dipole moment. Across the slab it is minus
+the integral of the charge density, whatever the paths. Along the slab it holds all
+multipoles about the centre, as the virtual cuts of Bonthuis, Gekle & Netz 2012
+(doi:10.1021/la2051564) do, without a grid of cuts and its noise; another centre would
+shift it within a molecule's size and change neither its integral nor flat regions.
+
+Lengths are in metres, charges in coulombs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...core.errors import InputError
+from .charges import checked_charges
+
+#: Net charge of a molecule relative to its largest charge above which it is an ion.
+NEUTRAL = 1e-3
+#: Cells: charges closer to the level of their centre are moved this far from it.
+LEVEL = 1e-4
+
+
+class DipoleSums:
+    """Sums over frames of polarisation profiles and dipoles, kept per unit.
+
+    Dipoles of a frame belong together: units are blocks of time, not of molecules.
+
+    Parameters
+    ----------
+    n_units, n_cells
+        Units U; equal cells n across the box (1 is enough for bulk).
+    normal
+        Axis normal to the slab: 0, 1 or 2.
+
+    Attributes
+    ----------
+    frames
+        Frames seen, shape (U,).
+    volume, height
+        Sums of the volume (m3) and of the box along the normal (m), shape (U,).
+    dipole, dipole_square
+        Sums of M and of its squared components, shape (U, 3), C m and C2 m2.
+    polarisation
+        Sum of m(z), dipole per volume in each cell, shape (U, 3, n), C/m2.
+    product
+        Sum of m(z) times M by component, shape (U, 3, n), C2/m.
+    """
+
+    def __init__(self, n_units: int, n_cells: int, normal: int = 2):
+        if n_units < 1 or n_cells < 1 or normal not in (0, 1, 2):
+            raise InputError(
+                "sums of dipoles",
+                wanted="a unit and a cell at least; normal 0, 1 or 2",
+                got=f"{n_units}, {n_cells}; {normal}",
+            )
+        self.normal = normal
+        self.frames, self.volume, self.height = (np.zeros(n_units) for _ in range(3))
+        self.dipole, self.dipole_square = (np.zeros((n_units, 3)) for _ in range(2))
+        self.polarisation, self.product = (
+            np.zeros((n_units, 3, n_cells)) for _ in range(2)
+        )
+
+    def add(
+        self,
+        unit: int,
+        positions: np.ndarray,
+        charges: np.ndarray,
+        molecule: np.ndarray,
+        box: np.ndarray,
+    ) -> None:
+        """Count one frame.
+
+        Parameters
+        ----------
+        unit
+            Which unit it belongs to.
+        positions
+            Shape (N, 3), m: molecules whole, anywhere with respect to the box.
+        charges
+            Shape (N,), C.
+        molecule
+            Index of each atom's molecule from 0, shape (N,).
+        box
+            Edges of the rectangular box, shape (3,), m.
+
+        Raises
+        ------
+        InputError
+            When arrays do not fit, charges are missing, or a molecule is charged or not
+            whole.
+        """
+        positions, box = np.asarray(positions, float), np.asarray(box, float)
+        charges = checked_charges(charges, len(positions))
+        _check_frame(unit, len(self.frames), positions, molecule, box)
+        size = np.bincount(molecule)
+        _refuse_ions(charges, molecule, len(size))
+        centre = np.stack(
+            [np.bincount(molecule, x) / np.maximum(size, 1) for x in positions.T], axis=1
+        )
+        arm = positions - centre[molecule]
+        _refuse_broken(arm, box)
+        moment = charges[:, None] * arm
+        n, volume = self.polarisation.shape[-1], box.prod()
+        scale = n / box[self.normal]
+        begin = centre[:, self.normal] * scale
+        begin -= n * np.floor(begin / n)
+        density = _along_paths(begin[molecule], arm[:, self.normal] * scale, moment, n)
+        density *= n / volume
+        M = moment.sum(axis=0)
+        self.frames[unit] += 1
+        self.volume[unit] += volume
+        self.height[unit] += box[self.normal]
+        self.dipole[unit] += M
+        self.dipole_square[unit] += M**2
+        self.polarisation[unit] += density
+        self.product[unit] += density * M[:, None]
+
+    def merge(self, other: DipoleSums) -> None:
+        """Add the sums of other frames, for instance those of another process.
+
+        Raises
+        ------
+        InputError
+            When units, cells or the normal differ.
+        """
+        if (self.product.shape, self.normal) != (other.product.shape, other.normal):
+            raise InputError(
+                "sums of dipoles that do not fit together",
+                wanted=f"{self.product.shape}, normal {self.normal}",
+                got=f"{other.product.shape}, normal {other.normal}",
+            )
+        for name, total in vars(self).items():
+            if name != "normal":
+                total += getattr(other, name)
+
+
+def _along_paths(
+    begin: np.ndarray, length: np.ndarray, moment: np.ndarray, n: int
+) -> np.ndarray:
+    """Moments (N, 3) spread evenly over paths from `begin`, summed in n cells, (3, n).
+
+    `begin` is between 0 and n; paths shorter than n / 2 may leave the box and enter it on
+    the other side.
+    """
+    length = np.where(np.abs(length) < LEVEL, LEVEL, length)
+    slope = moment / length[:, None]
+    # A path is one ramp that starts at its begin, less one that starts at its end.
+    start = np.concatenate([begin, begin + length])
+    slope = np.concatenate([slope, -slope])
+    copies = int(np.ceil((n / 2 + 2) / n))
+    total = (2 * copies + 1) * n
+    cell = np.floor(start).astype(np.intp)
+    beyond = start - cell
+    cell += copies * n
+    index = np.concatenate([cell, cell + 1])
+    parts = np.concatenate([slope * (1 - beyond)[:, None], slope * beyond[:, None]])
+    steps = [np.bincount(index, part, minlength=total) for part in parts.T]
+    amount = np.cumsum(np.array(steps), axis=1)
+    return amount.reshape(3, -1, n).sum(axis=1)
+
+
+def _check_frame(unit, n_units, positions, molecule, box) -> None:
+    if not 0 <= unit < n_units:
+        raise InputError("unit of a frame", wanted=f"0 to {n_units - 1}", got=str(unit))
+    if positions.ndim != 2 or positions.shape[1] != 3 or len(molecule) != len(positions):
+        raise InputError(
+            "positions and molecules of a frame",
+            wanted="shapes (N, 3) and (N,)",
+            got=f"{positions.shape} and ({len(molecule)},)",
+        )
+    if not np.isfinite(positions).all():
+        raise InputError("positions of a frame", wanted="finite numbers", got="NaN")
+    if box.shape != (3,) or not (box > 0).all():
+        raise InputError("box", wanted="three edges > 0 (rectangular)", got=str(box))
+
+
+def _refuse_ions(charges: np.ndarray, molecule: np.ndarray, n_molecules: int) -> None:
+    net = np.bincount(molecule, charges, minlength=n_molecules)
+    worst = int(np.argmax(np.abs(net)))
+    if abs(net[worst]) > NEUTRAL * np.abs(charges).max():
+        raise InputError(
+            "charged molecules: their motion is a current, not a polarisation",
+            wanted="neutral molecules",
+            got=f"{net[worst]:.3g} C on molecule {worst}",
+            mend="give the solvent only",
+        )
+
+
+def _refuse_broken(arm: np.ndarray, box: np.ndarray) -> None:
+    reach = np.abs(arm).max(axis=0)
+    if (reach > 0.5 * box).any():
+        raise InputError(
+            "molecules are not whole",
+            wanted="atoms within half a box of their molecule's centre",
+            got=f"up to {reach.max():.3g} m from it, the box {box.min():.3g} m or more",
+            mend="make molecules whole first (MDAnalysis: transformations.unwrap)",
+        )
