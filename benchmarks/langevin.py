@@ -1,9 +1,8 @@
 """Synthetic truth: independent ions between walls whose W(z), D_perp(z), D_par(z) are known.
 
 Overdamped motion is integrated in the coordinate q = int dz / sqrt(D), in which the noise
-is uniform, by the scheme of Leimkuhler & Matthews 2013 (doi:10.1093/amrx/abs010), whose
-distribution is right to second order; underdamped motion by BAOAB with the friction
-of D(z). Lengths are in nm, times in ps, W in kT.
+is uniform, by Heun's method, of second weak order there; underdamped motion by BAOAB with
+the friction of D(z). Lengths are in nm, times in ps, W in kT.
 """
 
 from __future__ import annotations
@@ -88,21 +87,24 @@ def walk(
     plane = shape.parallel(z_table) * dt
     z = biased.equilibrium(rng, walkers) if start is None else start
     q = np.interp(z, fine, q_of)
-    noise = np.sqrt(0.5 * dt) * rng.standard_normal(walkers)
     stride, spread = round(save / dt), np.zeros(walkers)
     saved, spreads = np.empty((frames, walkers)), np.empty((frames, walkers))
+
+    def place(q):
+        return np.minimum((q * (TABLE / top)).astype(np.intp), TABLE - 1)
+
+    def reflected(q):
+        return np.where(q > top, 2 * top - q, np.abs(q))
+
     for frame in range(frames):
         saved[frame], spreads[frame] = q, spread
         spread = np.zeros(walkers)
         for _ in range(stride):
-            place = np.minimum((q * (TABLE / top)).astype(np.intp), TABLE - 1)
-            fresh = np.sqrt(0.5 * dt) * rng.standard_normal(walkers)
-            q = q + drift[place] + noise + fresh
-            spread += plane[place]
-            # A reflection turns the half of the noise that the next step reuses.
-            low, high = q < 0, q > top
-            noise = np.where(low | high, -fresh, fresh)
-            q = np.where(high, 2 * top - q, np.abs(q))
+            here = place(q)
+            noise = np.sqrt(2 * dt) * rng.standard_normal(walkers)
+            there = place(reflected(q + drift[here] + noise))
+            q = reflected(q + 0.5 * (drift[here] + drift[there]) + noise)
+            spread += plane[here]
     xy = np.sqrt(2 * spreads)[..., None] * rng.standard_normal((frames, walkers, 2))
     return Walk(np.interp(saved, q_of, fine), np.cumsum(xy, axis=0), save)
 

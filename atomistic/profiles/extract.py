@@ -13,7 +13,7 @@ from ...core.schema import QUALITY_FLAGS, dataset
 from ...core.stats import bootstrap_weights
 from ...core.units import ELEMENTARY_CHARGE, NM, PS, thermal_energy
 from .electrostatics import field_and_potential
-from .fokker_planck import estimate_perpendicular
+from .perpendicular import estimate_perpendicular
 from .settings import Geometry, ProfileSettings, charge_numbers, steps_of
 from .statistics import (
     Track,
