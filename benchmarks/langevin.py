@@ -65,8 +65,15 @@ class Walk:
 
 
 def walk(
-    shape: Shape, walkers: int, frames: int, seed: int, *, save: float, dt: float,
-    bias: Profile | None = None, start: np.ndarray | None = None,
+    shape: Shape,
+    walkers: int,
+    frames: int,
+    seed: int,
+    *,
+    save: float,
+    dt: float,
+    bias: Profile | None = None,
+    start: np.ndarray | None = None,
 ) -> Walk:
     """Overdamped motion; starts from equilibrium unless told where to start.
 
@@ -110,7 +117,13 @@ def walk(
 
 
 def walk_underdamped(
-    shape: Shape, walkers: int, frames: int, seed: int, *, save: float, dt: float,
+    shape: Shape,
+    walkers: int,
+    frames: int,
+    seed: int,
+    *,
+    save: float,
+    dt: float,
     kT_m: float,
 ) -> Walk:
     """Motion with inertia; `kT_m` is kT / m (nm2/ps2). In the plane it has none."""  # fmt: skip

@@ -131,6 +131,8 @@ def _check_profiles(ds: xr.Dataset) -> None:
         raise refuse(
             name, "cells and faces", "each cell between its faces", "another order"
         )
+    if ds.attrs.get("geometry", "planar") != "planar":
+        return
     charge = (ds["charge_density"] * np.diff(faces)).sum("z").values
     total = charge + ds.attrs["surface_charge_left"] + ds.attrs["surface_charge_right"]
     worst = float(np.abs(total).max())
@@ -179,6 +181,9 @@ SCHEMAS: dict[str, Schema] = {
                 "species": Var((_S,), kind="str"),
                 "charge_number": Var((_S,)),
                 "number_density": Var((_R, _S, "z"), "m-3", sign="nonnegative"),
+                "mass_density": Var(
+                    (_R, "z"), "kg m-3", sign="nonnegative", optional=True
+                ),
                 "charge_density": Var((_R, "z"), "coulomb m-3"),
                 "electric_field": Var((_R, "z_face"), "V m-1"),
                 "potential": Var((_R, "z_face"), "V"),

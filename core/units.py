@@ -36,6 +36,7 @@ UNITS = frozenset(
         "s",
         "K",
         "kg",
+        "kg m-3",
         "N",
         "J",
         "Pa",

@@ -1,0 +1,223 @@
+"""`interface-profiles/1` of a trajectory that MDAnalysis reads, in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ...core.errors import InputError
+from ...core.units import NM, PS
+from .coordinates import Coordinate, Planar
+from .estimates import Electrics, profiles_of
+from .particles import Particles, Species, particles_of
+from .slabs import slabs_of
+from .stream import Source, collect
+from .sums import Plan
+
+Progress = Callable[[float, float, str], None]
+
+#: Units that a long trajectory's blocks are pooled into.
+MOST_UNITS = 64
+#: Fewest blocks for errors.
+FEWEST_UNITS = 4
+#: Fewest cells: D_perp is fitted on half as many, too.
+FEWEST_CELLS = 16
+#: Frames of the first look at where particles go.
+LOOK = 100
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """Resolution in space and time.
+
+    Attributes
+    ----------
+    bin
+        Width of a cell, m; adjusted so that cells fill the extent.
+    lag
+        Of D_perp, and the longer one of D_par, s.
+    block
+        Unit of the block bootstrap, s.
+    replicates, seed
+        Of the bootstrap.
+    """
+
+    bin: float
+    lag: float
+    block: float
+    replicates: int = 200
+    seed: int = 0
+
+
+def interface_profiles(
+    universe: Any,
+    species: Mapping[str, str | Species],
+    resolution: Resolution,
+    *,
+    temperature: float,
+    coordinate: Coordinate | None = None,
+    moving: str | None = None,
+    charges: Mapping[str, float] | None = None,
+    electrics: Electrics | None = None,
+    D_bulk: np.ndarray | None = None,
+    start: int = 0,
+    stop: int | None = None,
+    processes: int = 1,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Density, charge, field, potential, PMF, D_par and D_perp across an interface.
+
+    Parameters
+    ----------
+    universe
+        Of MDAnalysis, with charges and masses, an orthorhombic box and times. Wrapped or
+        not: moves between frames are taken to the nearest image.
+    species
+        Name -> selection of atoms, or `Species` (residues by their centres of mass).
+    resolution
+        Cells, lag, blocks, bootstrap.
+    temperature
+        K.
+    coordinate
+        `Planar` (by default along z through the whole box), `Cylindrical` or `Spherical`.
+    moving
+        Selection whose centre of mass is the origin in each frame: a sheet, a droplet.
+    charges
+        Selection or species -> charge of each of its atoms, e; else the topology's.
+    electrics
+        What closes the cell, charges of walls, where phi is zero.
+    D_bulk
+        Bulk diffusion coefficients with replicates, shape (R + 1, S), m2/s.
+    start, stop
+        Frames that count.
+    processes
+        Each reads a part of the trajectory.
+    progress
+        Called with (done, of, what).
+
+    Returns
+    -------
+    Dataset
+        ``interface-profiles/1`` (`estimates.profiles_of`).
+
+    Raises
+    ------
+    InputError
+        When selections, charges, boxes, times or lengths do not fit, or a particle of a
+        species leaves the walls.
+    """
+    coordinate = coordinate or Planar()
+    particles = particles_of(universe, species, charges)
+    group = None if moving is None else universe.select_atoms(moving)
+    if group is not None and group.n_atoms == 0:
+        raise InputError("the moving origin", wanted="atoms", got=f"none of {moving!r}")
+    source = Source(universe, particles, coordinate, group)
+    frames = _frames(universe, start, stop)
+    plan = _plan(source, resolution, start, frames)
+    sums = collect(source, plan, processes, progress)
+    _check_inside(particles, sums, coordinate)
+    return profiles_of(
+        sums,
+        plan,
+        particles,
+        coordinate,
+        temperature=temperature,
+        replicates=resolution.replicates,
+        seed=resolution.seed,
+        electrics=electrics or Electrics(),
+        D_bulk=D_bulk,
+        progress=progress,
+    )
+
+
+def _frames(universe, start: int, stop: int | None) -> int:
+    total = len(universe.trajectory)
+    last = total if stop is None else min(stop, total)
+    if not 0 <= start < last:
+        raise InputError(
+            "frames of the trajectory",
+            wanted=f"0 <= start < stop <= {total}",
+            got=f"{start} and {stop}",
+        )
+    return last - start
+
+
+def _plan(source: Source, how: Resolution, start: int, frames: int) -> Plan:
+    """Cells and frames from lengths and times."""
+    trajectory = source.universe.trajectory
+    spacing = float(trajectory[min(start + 1, len(trajectory) - 1)].time)
+    x, box, origin = source.frame(trajectory[start])
+    spacing -= float(trajectory.time)
+    if not spacing > 0:
+        raise InputError(
+            "times of the frames",
+            wanted="two frames or more, at growing times",
+            got=f"{spacing:g} ps between the first two",
+        )
+    extent = source.coordinate.extent(box)
+    n = 2 * max(FEWEST_CELLS // 2, round(extent * NM / how.bin / 2))
+    block = _steps(how.block, spacing, "a block")
+    lag = _steps(how.lag, spacing, "the lag")
+    if not lag >= 2 or 2 * lag > block:
+        raise InputError(
+            "the lag",
+            wanted=f"2 to {block // 2} frames of {spacing:g} ps: D_par is a slope from "
+            "half of it to all of it, and it fits twice into a block",
+            got=f"{lag}",
+            mend="another lag, longer blocks, or frames that are saved more often",
+        )
+    blocks = frames // block
+    if blocks < FEWEST_UNITS:
+        raise InputError(
+            "too few frames for errors",
+            wanted=f"{FEWEST_UNITS} blocks of {block} frames",
+            got=f"{frames} frames",
+            mend="run longer, or take shorter blocks",
+        )
+    pool = -(-blocks // MOST_UNITS)
+    units = blocks // pool
+    slabs = slabs_of(_look(source, start, frames, extent), extent)
+    span = start, start + units * pool * block
+    return Plan(n, extent, spacing, *span, block, pool, (lag, 2 * lag), lag, slabs)
+
+
+def _steps(duration: float, spacing: float, what: str) -> int:
+    steps = round(duration / PS / spacing)
+    if steps < 1 or abs(steps * spacing * PS - duration) > 0.02 * duration:
+        raise InputError(
+            f"{what} of {duration:g} s does not fit the trajectory",
+            wanted=f"a multiple of {spacing * PS:g} s, the time between frames",
+            got=f"{duration:g} s",
+        )
+    return steps
+
+
+def _look(source: Source, start: int, frames: int, extent: float) -> list[np.ndarray]:
+    """Coordinates of the particles of each species in some frames."""
+    p = source.particles
+    seen: list[list] = [[] for _ in p.names]
+    for frame in np.unique(np.linspace(start, start + frames - 1, LOOK).astype(int)):
+        x, box, origin = source.frame(source.universe.trajectory[frame])
+        s = source.coordinate.across(p.positions(x, box), box, origin)
+        s *= extent / source.coordinate.extent(box)
+        for k in range(len(p.names)):
+            seen[k].append(s[(p.followed == k) & (s < extent)])
+    return [np.concatenate(one) for one in seen]
+
+
+def _check_inside(particles: Particles, sums, coordinate: Coordinate) -> None:
+    """Refuse particles beyond walls; shells of a pore may leave some out."""
+    if coordinate.kind != "planar":
+        return
+    for name, number in zip(particles.names, sums.outside, strict=True):
+        if number:
+            raise InputError(
+                f"{name} outside the walls",
+                wanted="all particles of a species between the walls, in all frames",
+                got=f"{number / sums.frames.sum():.3g} on average",
+                mend="move the walls, or select those between them",
+            )

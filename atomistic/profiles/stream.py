@@ -1,0 +1,279 @@
+"""One pass over a trajectory, in one process or several, out of core.
+
+Lengths are in nm, times in ps, in this file.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from MDAnalysis.analysis.base import AnalysisBase
+
+from ...core.errors import InputError
+from .coordinates import Coordinate
+from .particles import Particles
+from .sums import Paths, Plan, Sums
+
+Progress = Callable[[float, float, str], None]
+
+ANGSTROM = 0.1
+#: Part of the box that a particle may move between frames before images are ambiguous.
+JUMP = 0.4
+#: Part of all mass above which the followed particles' common motion is drift.
+ALL_MASS = 0.99
+#: Frames between reports.
+REPORT = 256
+
+
+@dataclass(frozen=True)
+class Source:
+    """A trajectory and how it is looked at.
+
+    Attributes
+    ----------
+    universe
+        Of MDAnalysis.
+    particles
+        Who is counted.
+    coordinate
+        Distance across.
+    moving
+        Atoms whose centre of mass is the origin in each frame, or None.
+    """
+
+    universe: Any
+    particles: Particles
+    coordinate: Coordinate
+    moving: Any = None
+
+    def box(self, ts) -> np.ndarray:
+        """Box lengths of a frame, nm.
+
+        Raises
+        ------
+        InputError
+            When there are none, or angles are not right.
+        """
+        lengths = ts.dimensions
+        if lengths is None or not (lengths[:3] > 0).all():
+            raise InputError(
+                f"frame {ts.frame} has no box",
+                wanted="lengths of an orthorhombic box",
+                got=str(lengths),
+                mend="set universe.dimensions, or add a transformation that does",
+            )
+        if np.abs(lengths[3:] - 90).max() > 1e-3:
+            raise InputError(
+                f"box of frame {ts.frame}", wanted="right angles", got=str(lengths[3:])
+            )
+        return ANGSTROM * lengths[:3].astype(float)
+
+    def origin(self, x: np.ndarray, box: np.ndarray) -> np.ndarray | None:
+        """Centre of what moves, nm."""
+        if self.moving is None:
+            return None
+        return _centre(x, box, self.moving.indices, self.particles.masses)
+
+    def frame(self, ts) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Positions (nm), box lengths, and the origin."""
+        box = self.box(ts)
+        x = ANGSTROM * ts.positions
+        return x, box, self.origin(x, box)
+
+
+class Pass(AnalysisBase):
+    """Sums over whole blocks of frames, from the first of `run`.
+
+    Parameters
+    ----------
+    source, plan
+        What is read and what is summed.
+    last
+        First frame that belongs to no block of this part; later ones end pairs.
+    progress
+        Called with the number of frames done.
+    """
+
+    def __init__(self, source: Source, plan: Plan, last: int, progress=None):
+        super().__init__(source.universe.trajectory)
+        self._source, self._plan, self._last = source, plan, last
+        self._progress = progress
+
+    def _prepare(self):
+        p, plan = self._source.particles, self._plan
+        self._sums = Sums.empty(plan, len(p.names))
+        self._weighted = bool(np.isnan(p.kind_charge).any())
+        # Frames of the block that is being read, and of what it needs after it.
+        size = plan.block + plan.reach
+        along = len(self._source.coordinate.along)
+        self._z = np.empty((size, len(p.followed)))
+        self._x = np.empty((size, len(p.followed), along))
+        self._boxes = np.empty((size, along))
+        self._filled, self._start = 0, self.start
+        self._kinds = p.member.shape[1]
+        self._time = self._lengths = None
+
+    def _single_frame(self):
+        source, ts = self._source, self._ts
+        lengths = ts.dimensions
+        if self._lengths is None or not np.array_equal(lengths, self._lengths):
+            self._lengths, self._box = lengths, source.box(ts)
+            self._extent = source.coordinate.extent(self._box)
+            faces = np.linspace(0, self._extent, self._plan.n + 1)
+            self._volumes = source.coordinate.volumes(faces, self._box)
+        self._check_time(ts)
+        x = ANGSTROM * ts.positions
+        origin = source.origin(x, self._box)
+        s = source.coordinate.across(x, self._box, origin)
+        if ts.frame < self._last:
+            self._count(ts.frame, s, x, origin)
+        self._keep(s, x, origin)
+        if self._progress is not None and ts.frame % REPORT == 0:
+            self._progress(ts.frame - self.start)
+
+    def _check_time(self, ts):
+        if self._time is not None:
+            step = ts.time - self._time
+            if abs(step - self._plan.spacing) > 1e-2 * self._plan.spacing:
+                raise InputError(
+                    "frames that are not equally spaced",
+                    wanted=f"{self._plan.spacing:g} ps between all of them",
+                    got=f"{step:g} ps before frame {ts.frame}",
+                    mend="save at one interval; cut out what was appended twice",
+                )
+        self._time = ts.time
+
+    def _count(self, frame, s, x, origin):
+        p, plan, sums = self._source.particles, self._plan, self._sums
+        n, unit, across = plan.n, plan.unit(frame), self._source.coordinate.across
+        sums.frames[unit] += 1
+        sums.extent[unit] += self._extent
+        sums.volume[unit] += self._volumes
+        cell = (s * (n / self._extent)).astype(np.intp)
+        kind, charges, masses = p.kind, p.charges, p.masses
+        if cell.max() >= n or s.min() < 0:
+            inside = (s >= 0) & (cell < n)
+            sums.outside += p.member @ np.bincount(kind[~inside], minlength=self._kinds)
+            cell, kind = cell[inside], kind[inside]
+            charges, masses = charges[inside], masses[inside]
+        seen = np.bincount(kind * n + cell, minlength=self._kinds * n).reshape(-1, n)
+        sums.counts[unit] += p.member @ seen
+        if self._weighted:
+            sums.charge[unit] += np.bincount(cell, charges, minlength=n)
+            sums.mass[unit] += np.bincount(cell, masses, minlength=n)
+        else:
+            sums.charge[unit] += p.kind_charge @ seen
+            sums.mass[unit] += p.kind_mass @ seen
+        for k in p.bodies:
+            at = across(p.centres(k, x, self._box), self._box, origin)
+            here = (at * (n / self._extent)).astype(np.intp)
+            held = (at >= 0) & (here < n)
+            sums.counts[unit, k] += np.bincount(here[held], minlength=n)
+            sums.outside[k] += (~held).sum()
+
+    def _keep(self, s, x, origin):
+        p, i, coordinate = self._source.particles, self._filled, self._source.coordinate
+        if p.bodies:
+            where = p.positions(x, self._box)
+            z = coordinate.across(where, self._box, origin)
+        else:
+            where, z = x[p.atoms], s[p.atoms]
+        self._z[i] = np.where(
+            z < self._extent, z * (self._plan.extent / self._extent), -1
+        )
+        along = coordinate.along
+        self._x[i], self._boxes[i] = where[:, along], self._box[along]
+        self._filled += 1
+        if self._filled == len(self._z):
+            self._close()
+
+    def _close(self):
+        """Add the block that is complete, and begin the next."""
+        plan, p = self._plan, self._source.particles
+        block = min(plan.block, self._last - self._start, self._filled)
+        if block <= 0:
+            return
+        filled = self._filled
+        paths = Paths(self._z[:filled], self._unwrapped(filled), p.followed)
+        self._sums.follow(plan, plan.unit(self._start), paths, block)
+        for held in (self._z, self._x, self._boxes):
+            held[: filled - block] = held[block:filled].copy()
+        self._filled, self._start = filled - block, self._start + block
+
+    def _unwrapped(self, filled: int) -> np.ndarray:
+        """Displacements along the interface since the first frame, (F, M, k)."""
+        x, box, p = self._x[:filled], self._boxes[:filled], self._source.particles
+        moves = np.diff(x, axis=0)
+        period = box[1:, None, :]
+        moves -= period * np.round(moves / period)
+        worst = float(np.abs(moves / period).max(initial=0.0))
+        if worst > JUMP:
+            raise InputError(
+                "particles that jump between frames",
+                wanted=f"moves below {JUMP:g} of the box, or images are ambiguous",
+                got=f"{worst:.2f} of the box near frame {self._start}",
+                mend="save more often, or follow fewer species",
+            )
+        mass = p.mass[p.followed]
+        if mass.sum() > ALL_MASS * p.masses.sum():
+            moves -= np.einsum("fma,m->fa", moves, mass / mass.sum())[:, None]
+        return np.concatenate([np.zeros_like(x[:1]), np.cumsum(moves, axis=0)])
+
+    def _conclude(self):
+        while self._filled and self._start < self._last:
+            self._close()
+        self.results.sums = self._sums
+
+
+def collect(source: Source, plan: Plan, processes: int = 1, progress=None) -> Sums:
+    """Sums over a trajectory.
+
+    Parameters
+    ----------
+    source, plan
+        What is read and what is summed.
+    processes
+        Each reads blocks of its own; sums are those of one process.
+    progress
+        Called with (done, of, what).
+    """
+    shown = progress or (lambda done, of, what: None)
+    blocks = (plan.stop - plan.start) // plan.block
+    parts = min(processes, blocks)
+    edges = [plan.start + k * blocks // parts * plan.block for k in range(parts + 1)]
+    spans = list(zip(edges[:-1], edges[1:], strict=True))
+    if parts == 1:
+        of = plan.stop - plan.start
+        return _sum(source, plan, *spans[0], lambda done: shown(done, of, "frames"))
+    total = Sums.empty(plan, len(source.particles.names))
+    # Forked processes need not import everything anew; where there are none, spawn them.
+    kind = "fork" if sys.platform == "linux" else "spawn"
+    context = multiprocessing.get_context(kind)
+    with ProcessPoolExecutor(parts, mp_context=context) as pool:
+        jobs = [pool.submit(_sum, source, plan, *span) for span in spans]
+        for done, job in enumerate(as_completed(jobs), start=1):
+            total.add(job.result())
+            shown(done, parts, "parts of the trajectory")
+    return total
+
+
+def _sum(source, plan, first: int, last: int, report=None) -> Sums:
+    read = Pass(source, plan, last, report)
+    read.run(
+        start=first, stop=min(last + plan.reach, source.universe.trajectory.n_frames)
+    )
+    return read.results.sums
+
+
+def _centre(x, box, atoms, masses) -> np.ndarray:
+    """Centre of mass on a periodic box (Bai & Breen 2008): by angles."""
+    angle = 2 * np.pi * x[atoms] / box
+    weight = masses[atoms] / masses[atoms].sum()
+    mean = weight @ np.exp(1j * angle)
+    return np.mod(np.angle(mean), 2 * np.pi) * box / (2 * np.pi)

@@ -1,0 +1,257 @@
+"""Profiles in one pass over a trajectory: synthetic truth, invariances, bad input."""
+
+import MDAnalysis as mda
+import numpy as np
+import pytest
+from brownian import EDGE, WIDTH, diffusivity, geometry, settings, walk, work
+
+from mesobridge.atomistic.profiles import extract_profiles
+from mesobridge.atomistic.profiles.coordinates import Cylindrical, Planar, Spherical
+from mesobridge.atomistic.profiles.estimates import Electrics
+from mesobridge.atomistic.profiles.interface import Resolution, interface_profiles
+from mesobridge.atomistic.profiles.particles import Species
+from mesobridge.core.errors import InputError
+from mesobridge.core.units import ELEMENTARY_CHARGE, NM, PS
+
+IONS = {"Na": "name Na", "Cl": "name Cl"}
+WALLS = Planar("z", 5.0 * NM, (5.0 + WIDTH) * NM)
+HOW = Resolution(0.0267 * NM, 0.2 * PS, 10 * PS, replicates=60, seed=3)
+UNIT = NM**2 / PS
+
+
+def universe(positions, save, box, names=None, charges=None, residues=None, wrap=False):
+    """Positions (F, N, 3) and box in nm, kept in memory."""
+    n = positions.shape[1]
+    index = np.arange(n) if residues is None else np.asarray(residues)
+    u = mda.Universe.empty(
+        n, n_residues=index.max() + 1, atom_resindex=index, trajectory=True
+    )
+    if names is None:
+        names = ["Na"] * (n // 2) + ["Cl"] * (n - n // 2)
+    u.add_TopologyAttr("names", names)
+    u.add_TopologyAttr("masses", [29.0] * n)
+    if charges is None:
+        charges = [{"Na": 1.0, "Cl": -1.0}.get(name, 0.0) for name in names]
+    if len(charges):
+        u.add_TopologyAttr("charges", charges)
+    box = np.broadcast_to(box, (len(positions), 3))
+    x = positions % box[:, None] if wrap else positions
+    cells = np.hstack([10 * box, np.full(box.shape, 90.0)]).astype(np.float32)
+    u.load_new(10 * x.astype(np.float32), order="fac", dt=save, dimensions=cells)
+    return u
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return walk(256, 80.0, 11)
+
+
+@pytest.fixture(scope="module")
+def slab(frames):
+    return universe(frames["positions"].values / NM, 0.02, (EDGE, EDGE, 13.0), wrap=True)
+
+
+@pytest.fixture(scope="module")
+def profiles(slab):
+    return interface_profiles(slab, IONS, HOW, temperature=1200.0, coordinate=WALLS)
+
+
+def test_the_truth(profiles):
+    z = profiles["z"].values / NM
+    well = (z > 0.15) & (z < WIDTH - 0.15)
+    W = profiles["pmf"].values[0] / (1.380649e-23 * 1200.0)
+    shift = W[:, well].mean(axis=1, keepdims=True) - work(z)[well].mean()
+    assert np.abs(W - shift - work(z))[:, well].max() < 0.35
+    D = profiles["D_perp"].values[0, :, 1:] / UNIT
+    assert np.sqrt(np.mean((D / diffusivity(z) - 1)[:, well] ** 2)) < 0.08
+    along = profiles["D_par"].values[0] / UNIT
+    assert np.sqrt(np.mean((along / diffusivity(z) - 1)[:, well] ** 2)) < 0.08
+
+
+def test_a_wrapped_trajectory_gives_what_the_unwrapped_gives(frames, profiles):
+    u = universe(frames["positions"].values / NM, 0.02, (EDGE, EDGE, 13.0))
+    same = interface_profiles(u, IONS, HOW, temperature=1200.0, coordinate=WALLS)
+    for name in ("number_density", "D_perp", "D_par", "potential"):
+        # Positions are single precision.
+        assert np.allclose(same[name], profiles[name], rtol=2e-3, atol=1e-3)
+
+
+def test_two_processes_give_what_one_gives(slab, profiles):
+    same = interface_profiles(
+        slab, IONS, HOW, temperature=1200.0, coordinate=WALLS, processes=2
+    )
+    assert same.attrs == profiles.attrs
+    for name in profiles.data_vars:
+        if profiles[name].dtype.kind == "f":
+            assert np.allclose(same[name], profiles[name], rtol=1e-9)
+
+
+def test_sums_of_frames_in_memory_agree(frames, profiles):
+    """The path of the pipeline, which holds all frames: the same density and potential."""
+    other = extract_profiles([frames], geometry(), settings())
+    for name in ("number_density", "potential", "charge_density"):
+        got, wanted = profiles[name].values[0], other[name].values[0]
+        assert np.abs(got - wanted).max() < 2e-3 * np.abs(wanted).max()
+
+
+def test_a_moving_origin_follows(frames, profiles):
+    """Everything, walls too, drifts through the border of the box."""
+    x = frames["positions"].values / NM
+    wall = np.zeros((len(x), 2, 3)) + [[0.1, 0.1, 4.0], [0.9, 0.9, 4.0]]
+    drift = np.linspace(0, 30.0, len(x))[:, None, None] * [0.0, 0.0, 1.0]
+    names = ["Na"] * 128 + ["Cl"] * 128 + ["X"] * 2
+    u = universe(
+        np.concatenate([x, wall], axis=1) + drift, 0.02, (EDGE, EDGE, 13.0), names,
+        wrap=True,
+    )  # fmt: skip
+    moved = interface_profiles(
+        u, IONS, HOW, temperature=1200.0, moving="name X",
+        coordinate=Planar("z", 1.0 * NM, (1.0 + WIDTH) * NM),
+    )  # fmt: skip
+    got, wanted = (one["number_density"].values[0] for one in (moved, profiles))
+    assert np.abs(got - wanted).max() < 5e-3 * wanted.max()
+
+
+def test_the_axes_are_alike(frames, profiles):
+    x = np.roll(frames["positions"].values / NM, 1, axis=2)
+    u = universe(x, 0.02, (13.0, EDGE, EDGE))
+    turned = interface_profiles(
+        u, IONS, HOW, temperature=1200.0, coordinate=Planar("x", WALLS.left, WALLS.right)
+    )
+    for name in ("number_density", "D_par"):
+        assert np.allclose(turned[name], profiles[name], rtol=2e-3, atol=1e-3)
+
+
+def free(n, n_frames, box, seed, D=0.02, save=0.1):
+    """Free diffusion in a periodic box (nm, ps)."""
+    rng = np.random.default_rng(seed)
+    steps = np.sqrt(2 * D * save) * rng.standard_normal((n_frames, n, 3))
+    steps[0] = rng.uniform(0, box, (n, 3))
+    return np.cumsum(steps, axis=0)
+
+
+@pytest.mark.parametrize(("shape", "inner"), [(Cylindrical, 0.3), (Spherical, 0.5)])
+def test_shells_of_free_particles(shape, inner):
+    """Uniform density, W = 0 and the D they have, across and along."""
+    u = universe(free(400, 4000, 3.0, 5), 0.1, (3.0,) * 3, wrap=True)
+    how = Resolution(0.05 * NM, 0.4 * PS, 20 * PS, 60, 1)
+    ds = interface_profiles(
+        u, IONS, how, temperature=300.0, coordinate=shape(1.4 * NM),
+        electrics=Electrics(reference="right"),
+    )  # fmt: skip
+    assert ds.attrs["geometry"] in ("cylindrical", "spherical")
+    z = ds["z"].values / NM
+    far = z > inner
+    density = ds["number_density"].values[0] * NM**3
+    assert np.abs(density[:, far] / (200 / 27.0) - 1).max() < 0.1
+    across = ds["D_perp"].values[0, :, 1:] / UNIT
+    assert np.abs(across[:, far & (z < 1.0)] / 0.02 - 1).max() < 0.12
+    along = ds["D_par"].values[0] / UNIT
+    assert np.abs(along[:, far & (z < 1.0)] / 0.02 - 1).max() < 0.12
+
+
+def test_residues_are_whole_across_the_border():
+    """Centres of mass of dumbbells that straddle the border of the box."""
+    centre = free(60, 400, 2.0, 3)
+    arm = np.array([0.0, 0.0, 0.08])
+    x = np.stack([centre - arm, centre + arm], axis=2).reshape(400, 120, 3)
+    u = universe(
+        x, 0.1, (2.0,) * 3, ["A", "B"] * 60, [0.5, -0.5] * 60,
+        residues=np.repeat(np.arange(60), 2), wrap=True,
+    )  # fmt: skip
+    whole = universe(centre, 0.1, (2.0,) * 3, ["C"] * 60, [0.0] * 60, wrap=True)
+    how = Resolution(0.1 * NM, 0.4 * PS, 8 * PS, 50, 1)
+    got, wanted = (
+        interface_profiles(
+            one, species, how, temperature=300.0, electrics=Electrics("periodic")
+        )
+        for one, species in (
+            (u, {"dumbbell": Species("all", "residues")}),
+            (whole, {"C": "name C"}),
+        )
+    )
+    assert got["number_density"].values == pytest.approx(wanted["number_density"].values)
+    assert got["D_par"].values[0] == pytest.approx(wanted["D_par"].values[0], rel=1e-3)
+    dipole = got["potential"].values[0]
+    assert np.abs(dipole).max() < 0.5  # they lie every way: no more than noise
+
+
+def test_a_box_that_varies_is_scaled():
+    """Uniform at every size: no cell is denser because the box was small."""
+    box = np.stack([np.full(800, 2.0)] * 2 + [2.0 + 0.3 * np.sin(np.arange(800) / 9)], 1)
+    inside = np.mod(free(300, 800, 1.0, 4, D=0.005), 1.0)
+    u = universe(inside * box[:, None], 0.1, box)
+    how = Resolution(0.1 * NM, 0.4 * PS, 8 * PS, 50, 1)
+    ds = interface_profiles(
+        u, IONS, how, temperature=300.0, electrics=Electrics("periodic")
+    )
+    mean = (150 / box.prod(axis=1)).mean()
+    got = ds["number_density"].values[0] * NM**3
+    assert np.sqrt(np.mean((got / mean - 1) ** 2)) < 0.07
+    assert ds["z_face"].values[-1] / NM == pytest.approx(box[:, 2].mean(), rel=1e-3)
+
+
+def test_charges_of_many_kinds_are_added_atom_by_atom():
+    x = free(200, 200, 2.0, 6)
+    q = np.random.default_rng(1).normal(size=200)
+    q[:100] = 0.0
+    q[100:] -= q[100:].mean()
+    u = universe(x, 0.1, (2.0,) * 3, ["A"] * 100 + ["B"] * 100, q, wrap=True)
+    how = Resolution(0.1 * NM, 0.2 * PS, 4 * PS, 50, 1)
+    with pytest.raises(InputError, match="particles of one charge"):
+        interface_profiles(u, {"B": "name B"}, how, temperature=300.0)
+    ds = interface_profiles(
+        u, {"A": "name A"}, how, temperature=300.0, electrics=Electrics("periodic")
+    )
+    z = np.mod(x[..., 2].astype(np.float32), 2.0)
+    cell = np.minimum((z * 10).astype(int), 19)
+    wanted = np.bincount(cell.ravel(), np.tile(q, 200), minlength=20) / 200
+    got = ds["charge_density"].values[0] * NM**3 * (4 * 0.1) / ELEMENTARY_CHARGE
+    assert got == pytest.approx(wanted, abs=2e-2)
+
+
+def test_long_trajectories_pool_blocks():
+    u = universe(free(20, 3000, 2.0, 7), 0.1, (2.0,) * 3, wrap=True)
+    how = Resolution(0.2 * NM, 0.2 * PS, 1.0 * PS, 50, 1)
+    ds = interface_profiles(
+        u, IONS, how, temperature=300.0, electrics=Electrics("periodic")
+    )
+    assert ds.attrs["n_units"] == 60
+    assert ds.attrs["block_length"] == pytest.approx(5e-12)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"charges": []}, "charges are missing"),
+        ({"species": {"Na": "name Na", "K": "name K"}}, "one atom or more"),
+        ({"species": {"Na": "nme Na"}}, "selection language"),
+        ({"coordinate": Planar("z", 5.5 * NM, 7.0 * NM)}, "outside the walls"),
+        ({"how": Resolution(0.05 * NM, 0.2 * PS, 60 * PS)}, "too few frames"),
+        ({"how": Resolution(0.05 * NM, 8 * PS, 10 * PS)}, "the lag"),
+        ({"how": Resolution(0.05 * NM, 0.25e-13, 10 * PS)}, "does not fit"),
+        ({"moving": "name Q"}, "the moving origin"),
+        ({"temperature": 0.0}, "temperature"),
+        ({"jump": True}, "jump between frames"),
+    ],
+)
+def test_bad_input(frames, change, text):
+    x = frames["positions"].values[:2000] / NM
+    if change.pop("jump", False):
+        x = x[np.random.default_rng(0).permutation(len(x))]
+    how, species = change.pop("how", HOW), change.pop("species", IONS)
+    u = universe(x, 0.02, (EDGE, EDGE, 13.0), charges=change.pop("charges", None))
+    given = {"temperature": 1200.0, "coordinate": WALLS, **change}
+    with pytest.raises(InputError, match=text):
+        interface_profiles(u, species, how, **given)
+
+
+def test_frames_that_were_appended_later(frames, tmp_path):
+    u = universe(frames["positions"].values[:2000] / NM, 0.02, (EDGE, EDGE, 13.0))
+    with mda.Writer(str(tmp_path / "late.xtc"), u.atoms.n_atoms) as writer:
+        for ts in u.trajectory:
+            ts.time = 0.02 * ts.frame + (5.0 if ts.frame > 700 else 0.0)
+            writer.write(u.atoms)
+    u.load_new(str(tmp_path / "late.xtc"))
+    with pytest.raises(InputError, match="5.02 ps before frame 701"):
+        interface_profiles(u, IONS, HOW, temperature=1200.0, coordinate=WALLS)
