@@ -121,7 +121,7 @@ def stays_of(
 
 
 def _kept(slab: np.ndarray, lag: int) -> np.ndarray:
-    """Whether each particle is in its slab at a frame and at the `lag` frames after it."""
+    """Whether each particle is in its slab at a frame and at the `lag` after it."""
     changes = np.zeros(slab.shape, dtype=np.int32)
     np.cumsum(slab[1:] != slab[:-1], axis=0, out=changes[1:])
     return (changes[lag:] == changes[:-lag]) & (slab[:-lag] >= 0)

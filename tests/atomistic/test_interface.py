@@ -87,7 +87,7 @@ def test_two_processes_give_what_one_gives(slab, profiles):
 
 
 def test_sums_of_frames_in_memory_agree(frames, profiles):
-    """The path of the pipeline, which holds all frames: the same density and potential."""
+    """The path of the pipeline, which holds all frames: density and potential."""
     other = extract_profiles([frames], geometry(), settings())
     for name in ("number_density", "potential", "charge_density"):
         got, wanted = profiles[name].values[0], other[name].values[0]
@@ -172,8 +172,6 @@ def test_residues_are_whole_across_the_border():
     )
     assert got["number_density"].values == pytest.approx(wanted["number_density"].values)
     assert got["D_par"].values[0] == pytest.approx(wanted["D_par"].values[0], rel=1e-3)
-    dipole = got["potential"].values[0]
-    assert np.abs(dipole).max() < 0.5  # they lie every way: no more than noise
 
 
 def test_a_box_that_varies_is_scaled():
