@@ -10,7 +10,8 @@ import xarray as xr
 
 from ...core.errors import InputError
 from ...core.stats import bootstrap_weights
-from .settings import steps_of
+from .lags import Window, enough, fit_window, regimes
+from .paths import Paths, alike
 
 
 @dataclass(frozen=True)
@@ -25,15 +26,23 @@ class BulkDiffusion:
         Shape (R + 1, S), m2/s; replicate 0 is the point estimate.
     n_units
         Blocks that were resampled.
+    exponent
+        Shape (R + 1, S), slope of log MSD over log lag between the two lags.
     """
 
     species: list[str]
     D: np.ndarray
     n_units: int
+    exponent: np.ndarray
+
+    @property
+    def regime(self) -> list[str]:
+        """``diffusive``, ``subdiffusive`` or ``superdiffusive``, for each species."""
+        return regimes(self.exponent, self.n_units)
 
 
 def bulk_diffusion(
-    frames: Sequence[xr.Dataset],
+    frames: Sequence[xr.Dataset | Paths],
     *,
     block: float,
     replicates: int,
@@ -43,13 +52,13 @@ def bulk_diffusion(
     """Slope of the mean-square displacement between two lags, over six.
 
     The slope leaves out the ballistic start; the motion of the centre of mass, which a
-    thermostat drives, is taken out. The value is that of the box: Yeh & Hummer 2004
-    (doi:10.1021/jp0477147) gives its finite-size correction.
+    thermostat drives, is taken out. The value is that of the box: `yeh_hummer` and
+    `infinite_box` correct it for the periodic images.
 
     Parameters
     ----------
     frames
-        ``frames/1`` of each replica, unwrapped.
+        ``frames/1`` or `Paths` of each replica, unwrapped, all particles of the box.
     block
         Unit of the bootstrap, s.
     replicates, seed
@@ -60,30 +69,18 @@ def bulk_diffusion(
     Raises
     ------
     InputError
-        When times do not fit together, a replica is shorter than two blocks, or ions do
-        not diffuse.
+        When times do not fit together, a replica is shorter than two blocks, particles
+        jump through the boundary, or ions do not diffuse.
     """
-    species = list(dict.fromkeys(str(s) for s in frames[0]["species"].values))
-    if lags is None:
-        steps = steps_of(block, frames[0], "a block")
-        spacing, short = block / steps, max(1, steps // 5)
-        lags = (short * spacing, max(3 * steps // 5, short + 1) * spacing)
-    if not 0 < lags[0] < lags[1] < block:
-        raise InputError(
-            "lags of the bulk diffusion",
-            wanted=f"0 < shorter < longer < {block:g} s, a block",
-            got=f"{lags[0]:g} and {lags[1]:g} s",
-        )
-    sums, counts = [], []
-    for ds in frames:
-        per_block = _displacements(ds, species, block, lags)
-        sums.append(per_block[0])
-        counts.append(per_block[1])
+    paths = alike([f if isinstance(f, Paths) else Paths.of_frames(f) for f in frames])
+    window = fit_window(paths[0].spacing, block, lags, n_lags=2)
+    sums, counts = zip(*(_displacements(p, window) for p in paths), strict=True)
     total, number = np.concatenate(sums), np.concatenate(counts)
+    enough(len(total), replicates)
     weights = bootstrap_weights(len(total), replicates, seed)
     mean = np.einsum("ru,uls->rls", weights, total)
     mean /= (weights @ number)[:, None, None]
-    D = (mean[:, 1] - mean[:, 0]) / (6 * (lags[1] - lags[0]))
+    D = window.slope(mean) / 6
     if not (D > 0).all():
         raise InputError(
             "ions that do not diffuse",
@@ -91,31 +88,32 @@ def bulk_diffusion(
             got=f"D = {D.min():.3g} m2/s",
             mend="run longer; check that the positions are unwrapped and the salt molten",
         )
-    return BulkDiffusion(species, D, len(total))
+    return BulkDiffusion(paths[0].names, D, len(total), window.exponent(mean))
 
 
-def _displacements(
-    ds: xr.Dataset, species: list[str], block: float, lags: tuple[float, float]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Per block: mean-square displacement sums (B, 2, S) and number of origins (B,)."""
-    size = steps_of(block, ds, "a block")
-    short, long = (steps_of(lag, ds, "a lag") for lag in lags)
-    n_blocks = ds.sizes["frame"] // size
+def _displacements(paths: Paths, window: Window) -> tuple[np.ndarray, np.ndarray]:
+    """Per block: mean-square displacement sums (B, 2, S) and number of origins (B,).
+
+    A displacement belongs to the block of its origin and may end in the next one: single
+    particles forget fast, and no origin is lost.
+    """
+    size, longest = window.size, window.steps[-1]
+    n_blocks = len(paths.positions) // size
     if n_blocks < 2:
         raise InputError(
             "a replica is too short for errors",
-            wanted=f"two blocks of {block:g} s",
-            got=f"{ds.sizes['frame']} frames",
+            wanted=f"two blocks of {size * window.spacing:g} s",
+            got=f"{len(paths.positions)} frames",
+            mend="shorter blocks or a longer run",
         )
-    mass = ds["mass"].values
-    x = ds["positions"].values[: n_blocks * size]
-    x = x - np.einsum("fax,a->fx", x, mass / mass.sum())[:, None]
-    labels = ds["species"].values.astype(str)
-    origin = np.arange(len(x) - long) // size
-    sums = np.zeros((n_blocks, 2, len(species)))
-    for index, lag in enumerate((short, long)):
+    share = paths.members()
+    share /= share.sum(axis=0)
+    x = paths.positions[: n_blocks * size]
+    x = x - np.einsum("fax,a->fx", x, paths.mass / paths.mass.sum())[:, None]
+    origin = np.arange(len(x) - longest) // size
+    sums = np.zeros((n_blocks, len(window.steps), share.shape[1]))
+    for index, lag in enumerate(window.steps):
         square = ((x[lag : lag + len(origin)] - x[: len(origin)]) ** 2).sum(-1)
-        for s, name in enumerate(species):
-            value = square[:, labels == name].mean(axis=1)
+        for s, value in enumerate((square @ share).T):
             sums[:, index, s] = np.bincount(origin, value, minlength=n_blocks)
     return sums, np.bincount(origin, minlength=n_blocks).astype(float)

@@ -91,7 +91,18 @@ def steps_of(duration: float, frames: xr.Dataset, what: str) -> int:
     InputError
         When the frames are not equally spaced, or the duration is no multiple of it.
     """
-    times = frames["time"].values
+    return whole_steps(duration, even_spacing(frames["time"].values), what)
+
+
+def even_spacing(times: np.ndarray) -> float:
+    """Time between frames that are equally spaced.
+
+    Raises
+    ------
+    InputError
+        When there are fewer than two, or they are not equally spaced.
+    """
+    times = np.asarray(times, dtype=float)
     if len(times) < 2:
         raise InputError("a trajectory of one frame", wanted="at least two frames")
     spacing = np.diff(times)
@@ -103,11 +114,22 @@ def steps_of(duration: float, frames: xr.Dataset, what: str) -> int:
             got=f"{spacing.min():g} to {spacing.max():g} s",
             mend="save at one interval, one trajectory per replica",
         )
-    steps = round(duration / mean)
-    if steps < 1 or abs(steps * mean - duration) > 1e-3 * duration:
+    return mean
+
+
+def whole_steps(duration: float, spacing: float, what: str) -> int:
+    """How many intervals of `spacing` fill a duration.
+
+    Raises
+    ------
+    InputError
+        When the duration is no multiple of the spacing.
+    """
+    steps = round(duration / spacing)
+    if steps < 1 or abs(steps * spacing - duration) > 1e-3 * duration:
         raise InputError(
             f"{what} of {duration:g} s does not fit the trajectory",
-            wanted=f"a multiple of {mean:g} s",
+            wanted=f"a multiple of {spacing:g} s",
             got=f"{duration:g} s",
         )
     return steps
