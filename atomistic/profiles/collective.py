@@ -138,8 +138,8 @@ def collective_transport(
     temperature
         K.
     block
-        Unit of the bootstrap, s; several times the longest lag is not needed, several
-        times the time that ions stay correlated is.
+        Unit of the bootstrap, s: several times as long as motion remembers, so that
+        blocks are independent.
     replicates, seed
         Of the bootstrap, at least 50.
     lags
@@ -168,8 +168,7 @@ def collective_transport(
     window = fit_window(paths[0].spacing, block, lags)
     sums = [_sums(p, window, frame, solvent) for p in paths]
     weights, n_units = _weights([len(own) for _, own in sums], replicates, seed)
-    # A common kT V: replicas of one system differ in volume by fluctuations at most.
-    scale = 6 * thermal_energy(temperature) * np.mean([p.volume() for p in paths])
+    scale = 6 * energy_volume(paths, temperature)
     together, own = (np.concatenate(part) for part in zip(*sums, strict=True))
     collective = np.einsum("ru,ulij->rlij", weights, together)
     single = np.einsum("ru,uls->rls", weights, own)
@@ -220,6 +219,19 @@ def charges_of(paths: Paths, charge_number: Mapping[str, float]) -> np.ndarray:
             mend="give all ions of the box, each with the charge of its molecule",
         )
     return z
+
+
+def energy_volume(paths: Sequence[Paths], temperature: float) -> float:
+    """KT V, J m3, with the mean volume: replicas differ by fluctuations at most.
+
+    Raises
+    ------
+    InputError
+        When the temperature is not positive or a box is missing.
+    """
+    if not temperature > 0:
+        raise InputError("temperature", wanted="above 0 K", got=f"{temperature:g} K")
+    return thermal_energy(temperature) * float(np.mean([p.volume() for p in paths]))
 
 
 def refuse_noise(conductivity: np.ndarray, n_units: int) -> None:

@@ -368,6 +368,7 @@ def test_bad_collective_input_is_refused_with_a_reason(driven):
         ({"block": 2000 * PS}, "too short"),
         ({"block": 1000 * PS}, "too few blocks"),
         ({"replicates": 10}, "at least 50"),
+        ({"temperature": -300.0}, "temperature"),
         ({"frame": "solvent"}, "frame of reference"),
         ({"frame": "moving"}, "frame of reference"),
     ):

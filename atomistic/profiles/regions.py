@@ -1,0 +1,101 @@
+"""Who is where: booleans for residence times."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...core.errors import InputError
+from .paths import box_matrix
+
+
+def inside_slab(
+    positions: np.ndarray, low: float, high: float, *, axis: int = 2, period: float = 0.0
+) -> np.ndarray:
+    """Particles between two planes.
+
+    Parameters
+    ----------
+    positions
+        Shape (F, N, 3), m.
+    low, high
+        The planes, m; `low` belongs to the slab, `high` does not.
+    axis
+        Normal to the planes.
+    period
+        Edge of the box along the axis, m, when positions are to be wrapped into it; the
+        slab may then reach over the boundary. 0 takes positions as they are.
+
+    Returns
+    -------
+    ndarray of bool, shape (F, N)
+
+    Raises
+    ------
+    InputError
+        When the planes are not in order or further apart than the period.
+    """
+    width = high - low
+    if not width > 0 or (period and width > period):
+        raise InputError(
+            "slab of a residence time",
+            wanted="low < high" + (f", at most {period:g} m apart" if period else ""),
+            got=f"{low:g} and {high:g} m",
+        )
+    z = np.asarray(positions)[..., axis] - low
+    if period:
+        z = z % period
+    return (z >= 0) & (z < width)
+
+
+def inside_shell(
+    positions: np.ndarray,
+    centres: np.ndarray,
+    radius: float,
+    *,
+    box=None,
+    pairs: bool = False,
+) -> np.ndarray:
+    """Particles within a distance of any centre, or each pair within it.
+
+    Parameters
+    ----------
+    positions
+        Shape (F, N, 3), m, wrapped or not.
+    centres
+        Shape (F, M, 3), m; other particles than `positions`.
+    radius
+        m.
+    box
+        Edges (3,) of a rectangular box, or its vectors, m, for the nearest images.
+    pairs
+        Give each pair of particle and centre, (F, N * M) with the centre fastest: for
+        the life of a contact rather than of coordination to anybody.
+
+    Returns
+    -------
+    ndarray of bool, shape (F, N) or (F, N * M)
+
+    Raises
+    ------
+    InputError
+        When the box is not rectangular or smaller than twice the radius.
+    """
+    edges = None
+    if box is not None:
+        matrix = box_matrix(box)
+        edges = np.diag(matrix)
+        skew = np.abs(matrix - np.diag(edges)).max()
+        if skew > 1e-6 * edges.max() or 2 * radius > edges.min():
+            raise InputError(
+                "box of a coordination shell",
+                wanted=f"rectangular, edges of at least {2 * radius:g} m",
+                got=str(np.array2string(matrix, precision=4)),
+            )
+    out = []
+    for x, c in zip(positions, centres, strict=True):
+        d = np.asarray(x, float)[:, None] - np.asarray(c, float)
+        if edges is not None:
+            d -= edges * np.round(d / edges)
+        near = (d**2).sum(-1) < radius**2
+        out.append(near.ravel() if pairs else near.any(axis=1))
+    return np.array(out)
