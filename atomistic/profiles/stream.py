@@ -18,7 +18,7 @@ from MDAnalysis.analysis.base import AnalysisBase
 from ...core.errors import InputError
 from .coordinates import Coordinate
 from .particles import Particles
-from .sums import Paths, Plan, Sums
+from .sums import Plan, Sums, Trails
 
 Progress = Callable[[float, float, str], None]
 
@@ -200,8 +200,8 @@ class Pass(AnalysisBase):
         if block <= 0:
             return
         filled = self._filled
-        paths = Paths(self._z[:filled], self._unwrapped(filled), p.followed)
-        self._sums.follow(plan, plan.unit(self._start), paths, block)
+        trails = Trails(self._z[:filled], self._unwrapped(filled), p.followed)
+        self._sums.follow(plan, plan.unit(self._start), trails, block)
         for held in (self._z, self._x, self._boxes):
             held[: filled - block] = held[block:filled].copy()
         self._filled, self._start = filled - block, self._start + block

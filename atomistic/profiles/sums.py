@@ -66,7 +66,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Paths:
+class Trails:
     """Of M particles over F frames.
 
     Attributes
@@ -145,19 +145,19 @@ class Sums:
         for lag, counts in other.transitions.items():
             self.transitions[lag] += counts
 
-    def follow(self, plan: Plan, unit: int, paths: Paths, starts: int) -> None:
+    def follow(self, plan: Plan, unit: int, trails: Trails, starts: int) -> None:
         """Add what followed particles did.
 
         Parameters
         ----------
         plan, unit
             What is summed, and where to.
-        paths
+        trails
             Of the particles.
         starts
             Frames at which pairs begin; those after it are ends alone.
         """
-        kind, z = paths.kind, paths.z
+        kind, z = trails.kind, trails.z
         cell = np.floor(z * (plan.n / plan.extent)).astype(np.intp)
         for lag, counts in self.transitions.items():
             before, after = cell[:starts][: max(len(cell) - lag, 0)], cell[lag:]
@@ -170,7 +170,7 @@ class Sums:
             seen = np.bincount(flat[held], minlength=len(counts) * plan.n**2)
             counts[:, unit] += seen.reshape(len(counts), plan.n, plan.n)
         ends = starts + plan.lag
-        z, x = z[:ends], paths.x[:ends]
+        z, x = z[:ends], trails.x[:ends]
         if x.shape[2] and len(z) > plan.lag:
             seen = stays_of(z, x, kind, plan.slabs, plan.lag)
             self.stayed[unit] += seen.number
