@@ -2,6 +2,19 @@
 
 from .bulk import BulkDiffusion, bulk_diffusion
 from .collective import CollectiveTransport, collective_transport
+from .dielectric import (
+    DielectricProfile,
+    bulk_permittivity,
+    dielectric_profile,
+    permittivity_interval95,
+)
+from .dipoles import DipoleSums
+from .electrostatics import (
+    PHI_KINDS,
+    Electrostatics,
+    planar_potential,
+    radial_potential,
+)
 from .extract import extract_profiles
 from .finite_size import InfiniteBox, infinite_box, yeh_hummer
 from .green_kubo import GreenKubo, green_kubo
@@ -14,21 +27,30 @@ from .stationarity import stationarity
 __all__ = [
     "BulkDiffusion",
     "CollectiveTransport",
+    "DielectricProfile",
+    "DipoleSums",
+    "Electrostatics",
     "Geometry",
     "GreenKubo",
     "InfiniteBox",
+    "PHI_KINDS",
     "Paths",
     "ProfileSettings",
     "Residence",
     "bulk_diffusion",
+    "bulk_permittivity",
     "centres_of_mass",
     "collective_transport",
+    "dielectric_profile",
     "even_spacing",
     "extract_profiles",
     "green_kubo",
     "infinite_box",
     "inside_shell",
     "inside_slab",
+    "permittivity_interval95",
+    "planar_potential",
+    "radial_potential",
     "residence",
     "stationarity",
     "unwrap",

@@ -94,23 +94,23 @@ class DipoleSums:
             whole.
         """
         positions, box = np.asarray(positions, float), np.asarray(box, float)
-        charges = checked_charges(charges, len(positions))
+        charges, molecule = checked_charges(charges, len(positions)), np.asarray(molecule)
         _check_frame(unit, len(self.frames), positions, molecule, box)
         size = np.bincount(molecule)
         _refuse_ions(charges, molecule, len(size))
-        centre = np.stack(
-            [np.bincount(molecule, x) / np.maximum(size, 1) for x in positions.T], axis=1
-        )
-        arm = positions - centre[molecule]
+        x = np.ascontiguousarray(positions.T)  # rows are quicker to sum than columns
+        size = np.maximum(size, 1)
+        centre = np.array([np.bincount(molecule, row) / size for row in x])
+        arm = x - centre[:, molecule]
         _refuse_broken(arm, box)
-        moment = charges[:, None] * arm
+        moment = charges * arm
         n, volume = self.polarisation.shape[-1], box.prod()
         scale = n / box[self.normal]
-        begin = centre[:, self.normal] * scale
+        begin = centre[self.normal] * scale
         begin -= n * np.floor(begin / n)
-        density = _along_paths(begin[molecule], arm[:, self.normal] * scale, moment, n)
+        density = _along_paths(begin[molecule], arm[self.normal] * scale, moment, n)
         density *= n / volume
-        M = moment.sum(axis=0)
+        M = moment.sum(axis=1)
         self.frames[unit] += 1
         self.volume[unit] += volume
         self.height[unit] += box[self.normal]
@@ -141,24 +141,24 @@ class DipoleSums:
 def _along_paths(
     begin: np.ndarray, length: np.ndarray, moment: np.ndarray, n: int
 ) -> np.ndarray:
-    """Moments (N, 3) spread evenly over paths from `begin`, summed in n cells, (3, n).
+    """Moments (3, N) spread evenly over paths from `begin`, summed in n cells, (3, n).
 
     `begin` is between 0 and n; paths shorter than n / 2 may leave the box and enter it on
     the other side.
     """
     length = np.where(np.abs(length) < LEVEL, LEVEL, length)
-    slope = moment / length[:, None]
+    slope = moment / length
     # A path is one ramp that starts at its begin, less one that starts at its end.
     start = np.concatenate([begin, begin + length])
-    slope = np.concatenate([slope, -slope])
+    slope = np.concatenate([slope, -slope], axis=1)
     copies = int(np.ceil((n / 2 + 2) / n))
     total = (2 * copies + 1) * n
     cell = np.floor(start).astype(np.intp)
     beyond = start - cell
     cell += copies * n
     index = np.concatenate([cell, cell + 1])
-    parts = np.concatenate([slope * (1 - beyond)[:, None], slope * beyond[:, None]])
-    steps = [np.bincount(index, part, minlength=total) for part in parts.T]
+    parts = np.concatenate([slope * (1 - beyond), slope * beyond], axis=1)
+    steps = [np.bincount(index, part, minlength=total) for part in parts]
     amount = np.cumsum(np.array(steps), axis=1)
     return amount.reshape(3, -1, n).sum(axis=1)
 
@@ -172,6 +172,8 @@ def _check_frame(unit, n_units, positions, molecule, box) -> None:
             wanted="shapes (N, 3) and (N,)",
             got=f"{positions.shape} and ({len(molecule)},)",
         )
+    if not np.issubdtype(molecule.dtype, np.integer) or molecule.min(initial=0) < 0:
+        raise InputError("molecule of each atom", wanted="integers from 0", got="others")
     if not np.isfinite(positions).all():
         raise InputError("positions of a frame", wanted="finite numbers", got="NaN")
     if box.shape != (3,) or not (box > 0).all():
@@ -191,7 +193,7 @@ def _refuse_ions(charges: np.ndarray, molecule: np.ndarray, n_molecules: int) ->
 
 
 def _refuse_broken(arm: np.ndarray, box: np.ndarray) -> None:
-    reach = np.abs(arm).max(axis=0)
+    reach = np.maximum(arm.max(axis=1), -arm.min(axis=1))
     if (reach > 0.5 * box).any():
         raise InputError(
             "molecules are not whole",

@@ -137,6 +137,8 @@ def test_bad_input_is_refused_with_a_reason():
         (lambda: sums.add(0, x, None, index, box), "charges"),
         (lambda: sums.add(0, x, 0 * q, index, box), "all of them zero"),
         (lambda: sums.add(0, x, ions, index, box), "on molecule 1"),
+        (lambda: sums.add(0, x, q, index - 1, box), "integers from 0"),
+        (lambda: sums.add(0, x, q, index[1:], box), "molecules of a frame"),
         (lambda: sums.add(0, broken, q, index, box), "not whole"),
         (lambda: sums.add(0, x * np.nan, q, index, box), "finite"),
         (lambda: sums.add(0, x, q, index, box[:2]), "three edges"),
