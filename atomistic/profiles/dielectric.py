@@ -10,7 +10,7 @@ from scipy.stats import chi2
 
 from ...core.errors import InputError
 from ...core.units import VACUUM_PERMITTIVITY, thermal_energy
-from .dipoles import DipoleSums
+from .dipoles import DipoleSums, Sums
 from .electrostatics import BOUNDARIES
 
 
@@ -81,8 +81,8 @@ def dielectric_profile(
     if boundary not in ("periodic", "slab"):
         known = "; ".join(f"{name}: {BOUNDARIES[name]}" for name in ("periodic", "slab"))
         raise InputError("boundary of the run", wanted=known, got=repr(boundary))
-    frames = _frames(sums, weights)
-    beta = 1 / (VACUUM_PERMITTIVITY * _energy(temperature))
+    frames = frames_of(sums, weights)
+    beta = 1 / (VACUUM_PERMITTIVITY * energy_of(temperature))
     m, mM = (
         np.einsum("ru,uan->ran", weights, x) / frames[:, None, None]
         for x in (sums.polarisation, sums.product)
@@ -129,12 +129,12 @@ def bulk_permittivity(
     InputError
         When weights do not fit or a unit is empty.
     """
-    frames = _frames(sums, weights)
+    frames = frames_of(sums, weights)
     square = (weights @ sums.dipole_square).sum(axis=1) / frames
     if not zero_mean:
         square = square - ((weights @ sums.dipole / frames[:, None]) ** 2).sum(axis=1)
     volume = weights @ sums.volume / frames
-    return 1 + square / (3 * VACUUM_PERMITTIVITY * volume * _energy(temperature))
+    return 1 + square / (3 * VACUUM_PERMITTIVITY * volume * energy_of(temperature))
 
 
 def relaxation(sums: DipoleSums) -> float:
@@ -155,7 +155,7 @@ def relaxation(sums: DipoleSums) -> float:
     InputError
         When a unit is empty.
     """
-    _frames(sums, np.ones((1, len(sums.frames))))  # none of them is empty
+    frames_of(sums, np.ones((1, len(sums.frames))))  # none of them is empty
     means = (sums.dipole / sums.frames[:, None]) ** 2
     ratio = sums.frames @ means.sum(axis=1) / sums.dipole_square.sum()
     low, high = 1e-3, 20.0
@@ -194,13 +194,14 @@ def permittivity_interval95(sums: DipoleSums, temperature: float) -> tuple[float
     return 1 + float(low), 1 + float(high)
 
 
-def _energy(temperature: float) -> float:
+def energy_of(temperature: float) -> float:
+    """KT in J, of a temperature that makes sense."""
     if not temperature > 0:
         raise InputError("temperature", wanted="> 0 K", got=f"{temperature:g}")
     return thermal_energy(temperature)
 
 
-def _frames(sums: DipoleSums, weights: np.ndarray) -> np.ndarray:
+def frames_of(sums: Sums, weights: np.ndarray) -> np.ndarray:
     """Frames of each replicate, shape (R + 1,)."""
     if np.ndim(weights) != 2 or np.shape(weights)[1] != len(sums.frames):
         raise InputError(

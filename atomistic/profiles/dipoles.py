@@ -13,6 +13,8 @@ Lengths are in metres, charges in coulombs.
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 
 from ...core.errors import InputError
@@ -24,7 +26,34 @@ NEUTRAL = 1e-3
 LEVEL = 1e-4
 
 
-class DipoleSums:
+class Sums:
+    """Arrays of sums over frames, all public, that can be merged."""
+
+    frames: np.ndarray
+
+    def merge(self, other: Self) -> None:
+        """Add the sums of other frames, for instance those of another process.
+
+        Raises
+        ------
+        InputError
+            When units or cells differ.
+        """
+        if self._layout() != other._layout():
+            raise InputError(
+                "sums of dipoles that do not fit together",
+                wanted=f"units and cells {self._layout()}",
+                got=str(other._layout()),
+            )
+        for name, total in vars(self).items():
+            if isinstance(total, np.ndarray) and name != "faces":
+                total += getattr(other, name)
+
+    def _layout(self) -> tuple:
+        raise NotImplementedError
+
+
+class DipoleSums(Sums):
     """Sums over frames of polarisation profiles and dipoles, kept per unit.
 
     Dipoles of a frame belong together: units are blocks of time, not of molecules.
@@ -95,14 +124,14 @@ class DipoleSums:
         """
         positions, box = np.asarray(positions, float), np.asarray(box, float)
         charges, molecule = checked_charges(charges, len(positions)), np.asarray(molecule)
-        _check_frame(unit, len(self.frames), positions, molecule, box)
+        check_frame(unit, len(self.frames), positions, molecule, box)
         size = np.bincount(molecule)
-        _refuse_ions(charges, molecule, len(size))
+        refuse_ions(charges, molecule, len(size))
         x = np.ascontiguousarray(positions.T)  # rows are quicker to sum than columns
         size = np.maximum(size, 1)
         centre = np.array([np.bincount(molecule, row) / size for row in x])
         arm = x - centre[:, molecule]
-        _refuse_broken(arm, box)
+        refuse_broken(arm, box)
         moment = charges * arm
         n, volume = self.polarisation.shape[-1], box.prod()
         scale = n / box[self.normal]
@@ -119,23 +148,8 @@ class DipoleSums:
         self.polarisation[unit] += density
         self.product[unit] += density * M[:, None]
 
-    def merge(self, other: DipoleSums) -> None:
-        """Add the sums of other frames, for instance those of another process.
-
-        Raises
-        ------
-        InputError
-            When units, cells or the normal differ.
-        """
-        if (self.product.shape, self.normal) != (other.product.shape, other.normal):
-            raise InputError(
-                "sums of dipoles that do not fit together",
-                wanted=f"{self.product.shape}, normal {self.normal}",
-                got=f"{other.product.shape}, normal {other.normal}",
-            )
-        for name, total in vars(self).items():
-            if name != "normal":
-                total += getattr(other, name)
+    def _layout(self) -> tuple:
+        return (*self.product.shape, self.normal)
 
 
 def _along_paths(
@@ -163,7 +177,8 @@ def _along_paths(
     return amount.reshape(3, -1, n).sum(axis=1)
 
 
-def _check_frame(unit, n_units, positions, molecule, box) -> None:
+def check_frame(unit, n_units, positions, molecule, box) -> None:
+    """Refuse a frame whose arrays do not fit."""
     if not 0 <= unit < n_units:
         raise InputError("unit of a frame", wanted=f"0 to {n_units - 1}", got=str(unit))
     if positions.ndim != 2 or positions.shape[1] != 3 or len(molecule) != len(positions):
@@ -180,7 +195,8 @@ def _check_frame(unit, n_units, positions, molecule, box) -> None:
         raise InputError("box", wanted="three edges > 0 (rectangular)", got=str(box))
 
 
-def _refuse_ions(charges: np.ndarray, molecule: np.ndarray, n_molecules: int) -> None:
+def refuse_ions(charges: np.ndarray, molecule: np.ndarray, n_molecules: int) -> None:
+    """Refuse charged molecules."""
     net = np.bincount(molecule, charges, minlength=n_molecules)
     worst = int(np.argmax(np.abs(net)))
     if abs(net[worst]) > NEUTRAL * np.abs(charges).max():
@@ -192,7 +208,8 @@ def _refuse_ions(charges: np.ndarray, molecule: np.ndarray, n_molecules: int) ->
         )
 
 
-def _refuse_broken(arm: np.ndarray, box: np.ndarray) -> None:
+def refuse_broken(arm: np.ndarray, box: np.ndarray) -> None:
+    """Refuse molecules whose atoms, `arm` (3, N) from the centre, are in two images."""
     reach = np.maximum(arm.max(axis=1), -arm.min(axis=1))
     if (reach > 0.5 * box).any():
         raise InputError(
