@@ -2,12 +2,15 @@
 
 from .bulk import BulkDiffusion, bulk_diffusion
 from .collective import CollectiveTransport, collective_transport
+from .coordinates import Cylindrical, Planar, Spherical
 from .dielectric import (
     DielectricProfile,
     bulk_permittivity,
     dielectric_profile,
+    dipole_relaxation,
     permittivity_interval95,
 )
+from .dielectric_pore import PoreProfile, PoreSums, pore_profile
 from .dipoles import DipoleSums
 from .electrostatics import (
     PHI_KINDS,
@@ -15,9 +18,12 @@ from .electrostatics import (
     planar_potential,
     radial_potential,
 )
+from .estimates import Electrics
 from .extract import extract_profiles
 from .finite_size import InfiniteBox, infinite_box, yeh_hummer
 from .green_kubo import GreenKubo, green_kubo
+from .interface import Resolution, interface_profiles
+from .particles import Species
 from .paths import Paths, centres_of_mass, unwrap
 from .regions import inside_shell, inside_slab
 from .residence import Residence, residence
@@ -27,29 +33,40 @@ from .stationarity import stationarity
 __all__ = [
     "BulkDiffusion",
     "CollectiveTransport",
+    "Cylindrical",
     "DielectricProfile",
     "DipoleSums",
+    "Electrics",
     "Electrostatics",
     "Geometry",
     "GreenKubo",
     "InfiniteBox",
     "PHI_KINDS",
     "Paths",
+    "Planar",
+    "PoreProfile",
+    "PoreSums",
     "ProfileSettings",
     "Residence",
+    "Resolution",
+    "Species",
+    "Spherical",
     "bulk_diffusion",
     "bulk_permittivity",
     "centres_of_mass",
     "collective_transport",
     "dielectric_profile",
+    "dipole_relaxation",
     "even_spacing",
     "extract_profiles",
     "green_kubo",
     "infinite_box",
     "inside_shell",
     "inside_slab",
+    "interface_profiles",
     "permittivity_interval95",
     "planar_potential",
+    "pore_profile",
     "radial_potential",
     "residence",
     "stationarity",

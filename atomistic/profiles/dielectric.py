@@ -59,6 +59,8 @@ def dielectric_profile(
     no field acts outside; ``periodic`` for three-dimensional Ewald sums that conduct at
     infinity, with or without vacuum in the box, whose volume V is that of the whole box.
 
+    Replicates are as good as their blocks are long: see `dipole_relaxation`.
+
     Parameters
     ----------
     sums
@@ -137,7 +139,7 @@ def bulk_permittivity(
     return 1 + square / (3 * VACUUM_PERMITTIVITY * volume * energy_of(temperature))
 
 
-def relaxation(sums: DipoleSums) -> float:
+def dipole_relaxation(sums: DipoleSums) -> float:
     """Relaxation time of the total dipole, in blocks.
 
     From the variance of the blocks' mean dipoles relative to that of the dipole, which an
@@ -173,8 +175,8 @@ def permittivity_interval95(sums: DipoleSums, temperature: float) -> tuple[float
 
     The dipole of a large box is Gaussian: its mean square over n independent samples
     follows chi-squared, and a run of U blocks has ``3 U / t`` of them (the square relaxes
-    twice as fast), t from `relaxation`. A bootstrap of blocks as short as the relaxation
-    itself would claim far too much.
+    twice as fast), t from `dipole_relaxation`. A bootstrap of blocks as short as the
+    relaxation itself would claim far too much.
 
     Parameters
     ----------
@@ -189,7 +191,7 @@ def permittivity_interval95(sums: DipoleSums, temperature: float) -> tuple[float
         When a unit is empty.
     """
     eps = bulk_permittivity(sums, np.ones((1, len(sums.frames))), temperature)[0]
-    samples = 3 * max(1.0, len(sums.frames) / relaxation(sums))
+    samples = 3 * max(1.0, len(sums.frames) / dipole_relaxation(sums))
     low, high = (eps - 1) * samples / chi2.ppf([0.975, 0.025], samples)
     return 1 + float(low), 1 + float(high)
 
