@@ -15,7 +15,7 @@ from .coordinates import Coordinate, Planar
 from .estimates import Electrics, profiles_of
 from .particles import Particles, Species, particles_of
 from .slabs import slabs_of
-from .stream import Source, collect
+from .source import Source
 from .sums import Plan
 
 Progress = Callable[[float, float, str], None]
@@ -110,6 +110,8 @@ def interface_profiles(
         When selections, charges, boxes, times or lengths do not fit, or a particle of a
         species leaves the walls.
     """
+    from .stream import collect  # MDAnalysis takes a second to import
+
     coordinate = coordinate or Planar()
     particles = particles_of(universe, species, charges)
     group = None if moving is None else universe.select_atoms(moving)
