@@ -99,9 +99,14 @@ def run(
         typer.echo(f"report    {job.folder / REPORT}")
 
 
+#: Exit codes of signals that came; what fails on the way out must not hide them.
+_signals: list[int] = []
+
+
 def _stopped(number: int, _) -> None:
+    _signals.append(128 + number)
     _tell("stopped; run again to go on from here")
-    sys.exit(128 + number)
+    sys.exit(_signals[0])
 
 
 @app.command()
@@ -135,6 +140,71 @@ def report(config: ConfigFile, out: Out = Path("runs")) -> None:
     typer.echo(str(job.folder / REPORT))
 
 
+Text = Optional[str]  # noqa: UP045 - typer reads this at run time
+Number = Optional[int]  # noqa: UP045
+File = Optional[Path]  # noqa: UP045
+
+
+@app.command()
+def profiles(
+    trajectory: Annotated[Path, typer.Argument(help="Any that MDAnalysis reads.")],
+    species: Annotated[
+        list[str],
+        typer.Option(help="NAME=SELECTION or NAME=residues:SELECTION; repeat."),
+    ],
+    lag: Annotated[str, typer.Option(help="Of displacements, such as '2 ps'.")],
+    block: Annotated[str, typer.Option(help="Unit of the bootstrap, such as '100 ps'.")],
+    temperature: Annotated[str, typer.Option(help="Such as '300 K'.")],
+    topology: Annotated[File, typer.Option(help="With charges and masses.")] = None,
+    out: Annotated[Path, typer.Option(help="NetCDF file.")] = Path("profiles.nc"),
+    plot: Annotated[File, typer.Option(help="Picture, by its suffix.")] = None,
+    charge: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="SELECTION=CHARGE (e) in place of the topology's; repeat."),
+    ] = None,
+    bin: Annotated[str, typer.Option(help="Width of a cell.")] = "0.02 nm",
+    geometry: Annotated[
+        str, typer.Option(help="planar, cylindrical or spherical.")
+    ] = "planar",
+    axis: Annotated[str, typer.Option(help="Normal of planes, axis of a pore.")] = "z",
+    left: Annotated[Text, typer.Option(help="Position of the left wall.")] = None,
+    right: Annotated[Text, typer.Option(help="Position of the right wall.")] = None,
+    radius: Annotated[Text, typer.Option(help="Of shells.")] = None,
+    moving: Annotated[
+        Text, typer.Option(help="Selection whose centre of mass is the origin.")
+    ] = None,
+    boundary: Annotated[str, typer.Option(help="closed, periodic or slab.")] = "closed",
+    wall_charge: Annotated[str, typer.Option(help="Of the left wall.")] = "0 C/m**2",
+    far_charge: Annotated[
+        Text, typer.Option(help="Of the right wall; the opposite by default.")
+    ] = None,
+    reference: Annotated[
+        str, typer.Option(help="phi is 0: middle, left, right, vacuum, none.")
+    ] = "middle",
+    replicates: Annotated[int, typer.Option(min=50, max=10_000)] = 200,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    processes: Annotated[int, typer.Option(min=1, max=256)] = 1,
+    start: Annotated[int, typer.Option(min=0, help="First frame.")] = 0,
+    stop: Annotated[Number, typer.Option(help="Frame after the last.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet")] = False,
+) -> None:
+    """Densities, potential, PMF and diffusion across an interface of a trajectory."""
+    from .atomistic.profiles.command import Request, run
+
+    found = run(
+        Request(
+            trajectory, topology, species, charge or (), bin, lag, block, temperature,
+            geometry, axis, left, right, radius, moving, boundary, wall_charge,
+            far_charge, reference, replicates, seed, processes, start, stop,
+        ),
+        out, plot, quiet,
+    )  # fmt: skip
+    names = ", ".join(map(str, found["species"].values))
+    typer.echo(
+        f"{out}: {names}; {found.sizes['z']} cells, {found.attrs['n_units']} units"
+    )
+
+
 @app.command()
 def doctor() -> None:
     """Say what this installation can do, and what it lacks."""
@@ -159,6 +229,8 @@ def main() -> None:
         _tell(f"{exc.filename or 'a file'}: {exc.strerror or exc}")
         sys.exit(2)
     except Exception as exc:  # a defect of ours: short for users, whole for us
+        if _signals:  # a pool that was just being started cannot be shut down
+            sys.exit(_signals[0])
         if os.environ.get("MESOBRIDGE_DEBUG"):
             traceback.print_exc()
         _tell(f"unexpected {type(exc).__name__}: {exc}\n  mend:   --debug shows where")

@@ -1,6 +1,7 @@
-"""What several folders of tests share: the shortened example, run once."""
+"""What several folders of tests share: the command, the shortened example, run once."""
 
 import os
+import sys
 import time
 
 # Before torch and numpy are loaded: threads that wait for each other on a busy machine
@@ -12,6 +13,8 @@ import h5py  # noqa: E402, F401 - before dolfinx, whose HDF5 is another one
 import pytest  # noqa: E402
 from short_job import Finished, start_short  # noqa: E402
 
+from mesobridge import cli  # noqa: E402
+
 
 @pytest.fixture(scope="session")
 def short_run(tmp_path_factory):
@@ -21,3 +24,18 @@ def short_run(tmp_path_factory):
     output, errors = process.communicate()
     assert process.returncode == 0, errors
     return Finished(out / "nacl_short", output, time.monotonic() - begin)
+
+
+@pytest.fixture
+def mesobridge(monkeypatch, capsys, tmp_path):
+    """Call the command in this process: (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["mesobridge", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        out, err = capsys.readouterr()
+        return caught.value.code, out, err
+
+    return call

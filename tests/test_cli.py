@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from mesobridge import cli
 from mesobridge.bridges.interface_job import plan
 from mesobridge.bridges.pipeline import limits
 from mesobridge.bridges.pipeline.config import Config, load_config, parse_config
@@ -17,21 +16,6 @@ from mesobridge.bridges.pipeline.template import TEMPLATE
 from mesobridge.core.errors import ConfigError
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples/nacl_interface"
-
-
-@pytest.fixture
-def mesobridge(monkeypatch, capsys, tmp_path):
-    """Call the command in this process: (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["mesobridge", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        out, err = capsys.readouterr()
-        return caught.value.code, out, err
-
-    return call
 
 
 def test_init_writes_the_defaults_and_never_overwrites(mesobridge):
@@ -182,8 +166,8 @@ def test_a_stopped_run_ends_with_its_workers(tmp_path, sign, code):
     children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
     assert children
     run.send_signal(sign)
-    run.communicate(timeout=30)
-    assert run.returncode == code
+    _, errors = run.communicate(timeout=30)
+    assert run.returncode == code, errors.decode()
     time.sleep(0.5)
     for child in children:
         status = Path(f"/proc/{child}/status")

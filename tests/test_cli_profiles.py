@@ -1,0 +1,68 @@
+"""`mesobridge profiles`: files in, files out, and messages a user can act on."""
+
+import MDAnalysis as mda
+import pytest
+import xarray as xr
+from brownian import EDGE, walk
+
+from mesobridge.core.units import NM
+
+WANTED = [
+    "--species", "Na=name Na", "--species", "Cl=name Cl", "--charge", "name Na=1",
+    "--charge", "name Cl=-1", "--lag", "0.2 ps", "--block", "5 ps", "--temperature",
+    "1200 K", "--bin", "0.05 nm", "--left", "5 nm", "--right", "6.6 nm",
+    "--replicates", "50", "--quiet",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trajectory")
+    x = 10 * walk(64, 20.0, 4)["positions"].values / NM
+    u = mda.Universe.empty(64, n_residues=64, atom_resindex=range(64), trajectory=True)
+    u.add_TopologyAttr("names", ["Na"] * 32 + ["Cl"] * 32)
+    u.add_TopologyAttr("resnames", ["ION"] * 64)
+    u.add_TopologyAttr("resids", list(range(1, 65)))
+    u.load_new(x.astype("f4"), dt=0.02, dimensions=[10 * EDGE] * 2 + [130, 90, 90, 90])
+    u.atoms.write(str(folder / "salt.gro"))
+    u.atoms.write(str(folder / "salt.xtc"), frames="all")
+    return folder / "salt.xtc", folder / "salt.gro"
+
+
+def test_a_trajectory_becomes_profiles_and_a_picture(mesobridge, files, tmp_path):
+    trajectory, topology = files
+    code, out, err = mesobridge(
+        "profiles", trajectory, "--topology", topology, *WANTED, "--out", "p.nc",
+        "--plot", "p.png",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "p.nc: Na, Cl; 32 cells, 4 units" in out
+    ds = xr.open_dataset(tmp_path / "p.nc", engine="h5netcdf")
+    assert ds.attrs["schema"] == "interface-profiles/1"
+    assert ds.attrs["trajectory"] == "salt.xtc"
+    assert (tmp_path / "p.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (["--species", "Na"], "NAME=SELECTION"),
+        (["--charge", "name Na=one"], "charge of name Na"),
+        (["--lag", "2 nm"], "2 nm"),
+        (["--geometry", "conical"], "geometry of profiles"),
+        (["--geometry", "spherical"], "with a radius"),
+        (["--boundary", "open"], "boundary"),
+        (["--axis", "w"], "x, y or z"),
+        (["--out", "nowhere/p.nc"], "cannot be written"),
+        (["--topology", "other.gro"], "not there"),
+        (["--left", "5.5 nm"], "outside the walls"),
+    ],
+)
+def test_bad_input(mesobridge, files, tmp_path, change, text):
+    trajectory, topology = files
+    code, _, err = mesobridge(
+        "profiles", trajectory, "--topology", topology, *WANTED, *change
+    )
+    assert code == 2
+    assert text in err
+    assert not list(tmp_path.iterdir())
