@@ -140,7 +140,7 @@ def report(config: ConfigFile, out: Out = Path("runs")) -> None:
     typer.echo(str(job.folder / REPORT))
 
 
-Text = Optional[str]  # noqa: UP045 - typer reads this at run time
+Text = Optional[str]  # noqa: UP045
 Number = Optional[int]  # noqa: UP045
 File = Optional[Path]  # noqa: UP045
 
@@ -152,9 +152,11 @@ def profiles(
         list[str],
         typer.Option(help="NAME=SELECTION or NAME=residues:SELECTION; repeat."),
     ],
-    lag: Annotated[str, typer.Option(help="Of displacements, such as '2 ps'.")],
     block: Annotated[str, typer.Option(help="Unit of the bootstrap, such as '100 ps'.")],
     temperature: Annotated[str, typer.Option(help="Such as '300 K'.")],
+    lag: Annotated[
+        Text, typer.Option(help="Of displacements, '2 ps'; without it no diffusion.")
+    ] = None,
     topology: Annotated[File, typer.Option(help="With charges and masses.")] = None,
     out: Annotated[Path, typer.Option(help="NetCDF file.")] = Path("profiles.nc"),
     plot: Annotated[File, typer.Option(help="Picture, by its suffix.")] = None,

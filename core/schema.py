@@ -7,6 +7,7 @@ measured the producer caps or extends the value and says so in ``quality_flag``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -117,8 +118,7 @@ def dataset(
     return validate(ds.set_coords(coords), name)
 
 
-def _check_profiles(ds: xr.Dataset) -> None:
-    name = "interface-profiles/1"
+def _check_profiles(name: str, ds: xr.Dataset) -> None:
     if ds.sizes["z_face"] != ds.sizes["z"] + 1:
         raise refuse(
             name,
@@ -149,6 +149,32 @@ def _check_profiles(ds: xr.Dataset) -> None:
 
 _R, _S = "replicate", "species"
 
+_DENSITIES = {
+    "z": Var(("z",), "m", sign="increasing"),
+    "z_face": Var(("z_face",), "m", sign="increasing"),
+    "species": Var((_S,), kind="str"),
+    "charge_number": Var((_S,)),
+    "number_density": Var((_R, _S, "z"), "m-3", sign="nonnegative"),
+    "mass_density": Var((_R, "z"), "kg m-3", sign="nonnegative", optional=True),
+    "charge_density": Var((_R, "z"), "coulomb m-3"),
+    "electric_field": Var((_R, "z_face"), "V m-1"),
+    "potential": Var((_R, "z_face"), "V"),
+    "pmf": Var((_R, _S, "z"), "J"),
+    "n_eff": Var((_S, "z"), sign="nonnegative"),
+    "quality_flag": Var((_S, "z"), kind="int"),
+}
+_PROFILE_ATTRS = (
+    "temperature",
+    "area",
+    "surface_charge_left",
+    "surface_charge_right",
+    "phi_kind",
+    "charge_model",
+    "block_length",
+    "seed",
+    "n_units",
+)
+
 SCHEMAS: dict[str, Schema] = {
     s.name: s
     for s in (
@@ -174,40 +200,22 @@ SCHEMAS: dict[str, Schema] = {
             sizes={"xyz": 3, "row": 3},
         ),
         Schema(
+            "density-profiles/1",
+            _DENSITIES,
+            attrs=_PROFILE_ATTRS,
+            check=partial(_check_profiles, "density-profiles/1"),
+        ),
+        Schema(
             "interface-profiles/1",
             {
-                "z": Var(("z",), "m", sign="increasing"),
-                "z_face": Var(("z_face",), "m", sign="increasing"),
-                "species": Var((_S,), kind="str"),
-                "charge_number": Var((_S,)),
-                "number_density": Var((_R, _S, "z"), "m-3", sign="nonnegative"),
-                "mass_density": Var(
-                    (_R, "z"), "kg m-3", sign="nonnegative", optional=True
-                ),
-                "charge_density": Var((_R, "z"), "coulomb m-3"),
-                "electric_field": Var((_R, "z_face"), "V m-1"),
-                "potential": Var((_R, "z_face"), "V"),
-                "pmf": Var((_R, _S, "z"), "J"),
+                **_DENSITIES,
                 "D_par": Var((_R, _S, "z"), "m2 s-1", sign="positive"),
                 "D_perp": Var((_R, _S, "z_face"), "m2 s-1", sign="positive"),
                 "D_bulk": Var((_R, _S), "m2 s-1", sign="positive", optional=True),
-                "n_eff": Var((_S, "z"), sign="nonnegative"),
-                "quality_flag": Var((_S, "z"), kind="int"),
                 "D_sys": Var((_S, "z_face"), "m2 s-1", sign="nonnegative", optional=True),
             },
-            attrs=(
-                "temperature",
-                "area",
-                "surface_charge_left",
-                "surface_charge_right",
-                "phi_kind",
-                "charge_model",
-                "lag",
-                "block_length",
-                "seed",
-                "n_units",
-            ),
-            check=_check_profiles,
+            attrs=(*_PROFILE_ATTRS, "lag"),
+            check=partial(_check_profiles, "interface-profiles/1"),
         ),
         Schema(
             "transport-coefficients/1",

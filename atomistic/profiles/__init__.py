@@ -22,7 +22,7 @@ from .estimates import Electrics
 from .extract import extract_profiles
 from .finite_size import InfiniteBox, infinite_box, yeh_hummer
 from .green_kubo import GreenKubo, green_kubo
-from .interface import Resolution, interface_profiles
+from .interface import Resolution, View, density_profiles, interface_profiles
 from .particles import Species
 from .paths import Paths, centres_of_mass, unwrap
 from .regions import inside_shell, inside_slab
@@ -50,11 +50,13 @@ __all__ = [
     "Residence",
     "Resolution",
     "Species",
+    "View",
     "Spherical",
     "bulk_diffusion",
     "bulk_permittivity",
     "centres_of_mass",
     "collective_transport",
+    "density_profiles",
     "dielectric_profile",
     "dipole_relaxation",
     "even_spacing",

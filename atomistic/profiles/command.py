@@ -18,7 +18,7 @@ from ...core.errors import InputError
 from ...core.units import quantity
 from .coordinates import Coordinate, Cylindrical, Planar, Spherical
 from .estimates import Electrics
-from .interface import Resolution, interface_profiles
+from .interface import Resolution, View, density_profiles, interface_profiles
 from .particles import Species
 
 
@@ -35,7 +35,7 @@ class Request:
     charges
         ``SELECTION=CHARGE``, e.
     bin, lag, block
-        With units.
+        With units; without a lag nobody is followed.
     geometry, axis
         ``planar``, ``cylindrical`` or ``spherical``; ``x``, ``y`` or ``z``.
     left, right, radius
@@ -55,7 +55,7 @@ class Request:
     species: Sequence[str]
     charges: Sequence[str]
     bin: str
-    lag: str
+    lag: str | None
     block: str
     temperature: str
     geometry: str = "planar"
@@ -99,29 +99,34 @@ def run(request: Request, out: Path, plot: Path | None, quiet: bool) -> xr.Datas
     )
     resolution = Resolution(
         quantity(request.bin, "m"),
-        quantity(request.lag, "s"),
+        0.0 if request.lag is None else quantity(request.lag, "s"),
         quantity(request.block, "s"),
         request.replicates,
         request.seed,
     )
     universe = _universe(request)
+    view = View(
+        quantity(request.temperature, "K"),
+        _coordinate(request),
+        request.moving,
+        {k: _number(v, k) for k, v in _pairs(request.charges, "charges")},
+        electrics,
+        request.start,
+        request.stop,
+        request.processes,
+    )
+    species = {name: _species(text) for name, text in _pairs(request.species, "species")}
     with _shown(quiet) as progress:
-        found = interface_profiles(
-            universe,
-            {name: _species(text) for name, text in _pairs(request.species, "species")},
-            resolution,
-            temperature=quantity(request.temperature, "K"),
-            coordinate=_coordinate(request),
-            moving=request.moving,
-            charges={k: _number(v, k) for k, v in _pairs(request.charges, "charges")},
-            electrics=electrics,
-            start=request.start,
-            stop=request.stop,
-            processes=request.processes,
-            progress=progress,
-        )
+        if request.lag is None:
+            found = density_profiles(
+                universe, species, resolution, view, progress=progress
+            )
+        else:
+            found = interface_profiles(
+                universe, species, resolution, view, progress=progress
+            )
     found.attrs["trajectory"] = request.trajectory.name
-    write_dataset(found, out, "interface-profiles/1")
+    write_dataset(found, out, found.attrs["schema"])
     if plot is not None:
         from .plot import plot_profiles
 

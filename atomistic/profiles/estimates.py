@@ -95,24 +95,60 @@ def profiles_of(
         is half the spread of D_perp over twice the lag and twice the cell. Beyond the
         cells that particles visit D keeps its last value, and ``quality_flag`` says so.
     """
+    weights, values, attrs = _densities(
+        sums, plan, particles, coordinate, temperature, replicates, seed, electrics
+    )
+    extent = float(values["z_face"][-1]) / NM
+    D_perp, D_sys, moving = _perpendicular(
+        sums, plan, particles, weights, extent, progress
+    )
+    values |= {
+        "D_par": _parallel(sums, plan, coordinate, particles, weights, D_perp),
+        "D_perp": D_perp,
+        "D_sys": D_sys,
+        "quality_flag": values["quality_flag"]
+        | np.where(moving, QUALITY_FLAGS["no_plateau"], 0),
+    }
+    if D_bulk is not None:
+        values["D_bulk"] = D_bulk
+    attrs["lag"] = plan.lag * plan.spacing * PS
+    return dataset("interface-profiles/1", values, attrs)
+
+
+def densities_of(
+    sums: Sums,
+    plan: Plan,
+    particles: Particles,
+    coordinate: Coordinate,
+    *,
+    temperature: float,
+    replicates: int,
+    seed: int,
+    electrics: Electrics,
+) -> xr.Dataset:
+    """What does not move, ``density-profiles/1``: parameters as for `profiles_of`."""
+    _, values, attrs = _densities(
+        sums, plan, particles, coordinate, temperature, replicates, seed, electrics
+    )
+    return dataset("density-profiles/1", values, attrs)
+
+
+def _densities(
+    sums, plan, particles, coordinate, temperature, replicates, seed, electrics
+) -> tuple[np.ndarray, dict, dict]:
+    """Bootstrap weights, variables and attributes."""
     if not temperature > 0:
         raise InputError(
             "temperature", wanted="a positive number", got=f"{temperature:g}"
         )
     weights = bootstrap_weights(len(sums.frames), replicates, seed)
-    extent = sums.extent.sum() / sums.frames.sum()
-    faces = np.linspace(0, extent, plan.n + 1) * NM
+    faces = np.linspace(0, sums.extent.sum() / sums.frames.sum(), plan.n + 1) * NM
     volume = np.maximum(weights @ sums.volume, 1e-300) * NM**3
     density = np.einsum("ru,usz->rsz", weights, sums.counts) / volume[:, None]
     charge = ELEMENTARY_CHARGE * (weights @ sums.charge) / volume
     electric = _electric(charge, faces, coordinate, electrics)
     n_eff = _effective_visits(sums)
     flags = np.where(n_eff < FEW_VISITS, QUALITY_FLAGS["few_visits"], 0)
-    flags = flags | np.where(density[0] == 0, QUALITY_FLAGS["unvisited"], 0)
-    D_perp, D_sys, moving = _perpendicular(
-        sums, plan, particles, weights, extent, progress
-    )
-    flags = flags | np.where(moving, QUALITY_FLAGS["no_plateau"], 0)
     values = {
         "z": 0.5 * (faces[1:] + faces[:-1]),
         "z_face": faces,
@@ -124,19 +160,14 @@ def profiles_of(
         "electric_field": electric.field,
         "potential": electric.potential,
         "pmf": _pmf(density, coordinate) * thermal_energy(temperature),
-        "D_par": _parallel(sums, plan, coordinate, particles, weights, D_perp, extent),
-        "D_perp": D_perp,
-        "D_sys": D_sys,
         "n_eff": n_eff,
-        "quality_flag": flags,
+        "quality_flag": flags | np.where(density[0] == 0, QUALITY_FLAGS["unvisited"], 0),
     }
-    if D_bulk is not None:
-        values["D_bulk"] = D_bulk
-    first_volume = float(sums.volume.sum(axis=0)[-1] / sums.frames.sum()) * NM**3
+    last = float(sums.volume.sum(axis=0)[-1] / sums.frames.sum()) * NM**3
     attrs = {
         "geometry": coordinate.kind,
         "temperature": temperature,
-        "area": first_volume / float(faces[-1] - faces[-2]),
+        "area": last / float(faces[-1] - faces[-2]),
         "surface_charge_left": electrics.left,
         "surface_charge_right": electrics.right,
         "boundary": electric.boundary,
@@ -146,12 +177,11 @@ def profiles_of(
         "phi_reference": electrics.reference,
         "charge_model": electrics.charge_model,
         "smearing_width": electrics.smearing,
-        "lag": plan.lag * plan.spacing * PS,
         "block_length": plan.block * plan.pool * plan.spacing * PS,
         "seed": seed,
         "n_units": len(sums.frames),
     }
-    return dataset("interface-profiles/1", values, attrs)
+    return weights, values, attrs
 
 
 def _electric(charge, faces, coordinate: Coordinate, how: Electrics):
@@ -235,7 +265,7 @@ def _fit(sums: Sums, plan: Plan, s: int, weights, extent, lag: int, merge: int):
     return np.exp([np.interp(inside, found.faces, row) for row in np.log(found.D)])
 
 
-def _parallel(sums, plan, coordinate, particles, weights, D_perp, extent) -> np.ndarray:
+def _parallel(sums, plan, coordinate, particles, weights, D_perp) -> np.ndarray:
     """D_par in each cell, shape (R + 1, S, n), m2/s."""
     directions = len(coordinate.along)
     if directions == 0:  # no direction stays parallel on a sphere

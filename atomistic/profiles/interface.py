@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,11 @@ import xarray as xr
 from ...core.errors import InputError
 from ...core.units import NM, PS
 from .coordinates import Coordinate, Planar
-from .estimates import Electrics, profiles_of
+from .estimates import Electrics, densities_of, profiles_of
 from .particles import Particles, Species, particles_of
 from .slabs import slabs_of
 from .source import Source
-from .sums import Plan
+from .sums import Plan, Sums
 
 Progress = Callable[[float, float, str], None]
 
@@ -53,20 +53,45 @@ class Resolution:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class View:
+    """How a trajectory is looked at.
+
+    Attributes
+    ----------
+    temperature
+        K.
+    coordinate
+        `Planar` (by default along z through the whole box), `Cylindrical` or `Spherical`.
+    moving
+        Selection whose centre of mass is the origin in each frame: a sheet, a droplet.
+    charges
+        Selection or species -> charge of each of its atoms, e; else the topology's.
+    electrics
+        What closes the cell, charges of walls, where phi is zero.
+    start, stop
+        Frames that count.
+    processes
+        Each reads a part of the trajectory.
+    """
+
+    temperature: float
+    coordinate: Coordinate = field(default_factory=Planar)
+    moving: str | None = None
+    charges: Mapping[str, float] = field(default_factory=dict)
+    electrics: Electrics = field(default_factory=Electrics)
+    start: int = 0
+    stop: int | None = None
+    processes: int = 1
+
+
 def interface_profiles(
     universe: Any,
     species: Mapping[str, str | Species],
     resolution: Resolution,
+    view: View,
     *,
-    temperature: float,
-    coordinate: Coordinate | None = None,
-    moving: str | None = None,
-    charges: Mapping[str, float] | None = None,
-    electrics: Electrics | None = None,
     D_bulk: np.ndarray | None = None,
-    start: int = 0,
-    stop: int | None = None,
-    processes: int = 1,
     progress: Progress | None = None,
 ) -> xr.Dataset:
     """Density, charge, field, potential, PMF, D_par and D_perp across an interface.
@@ -80,22 +105,10 @@ def interface_profiles(
         Name -> selection of atoms, or `Species` (residues by their centres of mass).
     resolution
         Cells, lag, blocks, bootstrap.
-    temperature
-        K.
-    coordinate
-        `Planar` (by default along z through the whole box), `Cylindrical` or `Spherical`.
-    moving
-        Selection whose centre of mass is the origin in each frame: a sheet, a droplet.
-    charges
-        Selection or species -> charge of each of its atoms, e; else the topology's.
-    electrics
-        What closes the cell, charges of walls, where phi is zero.
+    view
+        Temperature, geometry, electrostatics, frames.
     D_bulk
         Bulk diffusion coefficients with replicates, shape (R + 1, S), m2/s.
-    start, stop
-        Frames that count.
-    processes
-        Each reads a part of the trajectory.
     progress
         Called with (done, of, what).
 
@@ -110,30 +123,67 @@ def interface_profiles(
         When selections, charges, boxes, times or lengths do not fit, or a particle of a
         species leaves the walls.
     """
-    from .stream import collect  # MDAnalysis takes a second to import
-
-    coordinate = coordinate or Planar()
-    particles = particles_of(universe, species, charges)
-    group = None if moving is None else universe.select_atoms(moving)
-    if group is not None and group.n_atoms == 0:
-        raise InputError("the moving origin", wanted="atoms", got=f"none of {moving!r}")
-    source = Source(universe, particles, coordinate, group)
-    frames = _frames(universe, start, stop)
-    plan = _plan(source, resolution, start, frames)
-    sums = collect(source, plan, processes, progress)
-    _check_inside(particles, sums, coordinate)
+    source, plan, sums = _summed(universe, species, resolution, view, progress)
     return profiles_of(
         sums,
         plan,
-        particles,
-        coordinate,
-        temperature=temperature,
+        source.particles,
+        view.coordinate,
+        temperature=view.temperature,
         replicates=resolution.replicates,
         seed=resolution.seed,
-        electrics=electrics or Electrics(),
+        electrics=view.electrics,
         D_bulk=D_bulk,
         progress=progress,
     )
+
+
+def density_profiles(
+    universe: Any,
+    species: Mapping[str, str | Species],
+    resolution: Resolution,
+    view: View,
+    *,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """What `interface_profiles` gives without diffusion: nobody is followed.
+
+    Returns
+    -------
+    Dataset
+        ``density-profiles/1``; the lag of `resolution` does not matter.
+    """
+    how = replace(resolution, lag=0.0)
+    source, plan, sums = _summed(universe, species, how, view, progress)
+    return densities_of(
+        sums,
+        plan,
+        source.particles,
+        view.coordinate,
+        temperature=view.temperature,
+        replicates=resolution.replicates,
+        seed=resolution.seed,
+        electrics=view.electrics,
+    )
+
+
+def _summed(
+    universe, species, how: Resolution, view: View, progress
+) -> tuple[Source, Plan, Sums]:
+    from .stream import collect  # MDAnalysis takes a second to import
+
+    particles = particles_of(universe, species, view.charges)
+    group = None if view.moving is None else universe.select_atoms(view.moving)
+    if group is not None and group.n_atoms == 0:
+        raise InputError(
+            "the moving origin", wanted="atoms", got=f"none of {view.moving!r}"
+        )
+    source = Source(universe, particles, view.coordinate, group)
+    frames = _frames(universe, view.start, view.stop)
+    plan = _plan(source, how, view.start, frames)
+    sums = collect(source, plan, view.processes, progress)
+    _check_inside(particles, sums, view.coordinate)
+    return source, plan, sums
 
 
 def _frames(universe, start: int, stop: int | None) -> int:
@@ -182,9 +232,11 @@ def _plan(source: Source, how: Resolution, start: int, frames: int) -> Plan:
         )
     pool = -(-blocks // MOST_UNITS)
     units = blocks // pool
-    slabs = slabs_of(_look(source, start, frames, extent), extent)
     span = start, start + units * pool * block
-    return Plan(n, extent, spacing, *span, block, pool, (lag, 2 * lag), lag, slabs)
+    seen = _look(source, start, frames, extent) if lag else []
+    lags = (lag, 2 * lag) if lag else ()
+    slabs = slabs_of(seen, extent)
+    return Plan(n, extent, spacing, *span, block, pool, lags, lag, slabs)
 
 
 def _steps(duration: float, spacing: float, what: str) -> int:

@@ -1,4 +1,4 @@
-"""A quick look at `interface-profiles/1`, with 95 % bands."""
+"""A quick look at profiles, with 95 % bands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ...core.artefact import replacing
 from ...core.schema import QUALITY_FLAGS, validate
 from ...core.stats import half_width95
-from ...core.units import NM, thermal_energy
+from ...core.units import ELEMENTARY_CHARGE, NM, thermal_energy
 
 #: Okabe & Ito's, distinguishable under every common colour blindness.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -22,14 +22,14 @@ HIGHEST = 12.0
 
 
 def plot_profiles(profiles: xr.Dataset, path: Path | str | None = None) -> Figure:
-    """Densities, potential, PMF and diffusion across an interface.
+    """Densities, potential, PMF and diffusion (or charge) across an interface.
 
     Cells that particles hardly visit are left out; D without a plateau is dotted.
 
     Parameters
     ----------
     profiles
-        ``interface-profiles/1``.
+        ``interface-profiles/1`` or ``density-profiles/1``.
     path
         Where the figure is saved, if it is.
 
@@ -38,9 +38,9 @@ def plot_profiles(profiles: xr.Dataset, path: Path | str | None = None) -> Figur
     SchemaError
         When the data set breaks its contract.
     """
-    ds = validate(profiles, "interface-profiles/1")
+    ds = validate(profiles, profiles.attrs["schema"])
     figure = Figure(figsize=(10.0, 7.2), layout="constrained")
-    (density, work), (electric, diffusion) = figure.subplots(2, 2, sharex=True)
+    (density, work), (electric, last) = figure.subplots(2, 2, sharex=True)
     x = ds["z"].values / NM
     kT = thermal_energy(ds.attrs["temperature"])
     flags = ds["quality_flag"].values
@@ -49,33 +49,40 @@ def plot_profiles(profiles: xr.Dataset, path: Path | str | None = None) -> Figur
         colour, seen = COLOURS[s % len(COLOURS)], (flags[s] & bad) == 0
         _band(density, ds, x, ds["number_density"][:, s] * NM**3, colour, str(name))
         W = ds["pmf"].values[:, s] / kT
-        shown = seen & (W[0] < HIGHEST)
-        _band(work, ds, x, np.where(shown, W, np.nan), colour)
-        perp = ds["D_perp"].values[:, s]
-        perp = 0.5e9 * (perp[:, 1:] + perp[:, :-1])
-        moving = (flags[s] & QUALITY_FLAGS["no_plateau"]) != 0
-        _band(diffusion, ds, x, np.where(seen & ~moving, perp, np.nan), colour)
-        diffusion.plot(x, np.where(seen & moving, perp[0], np.nan), ":", color=colour)
-        along = 1e9 * ds["D_par"].values[:, s]
-        diffusion.plot(x, np.where(seen, along[0], np.nan), "--", color=colour)
+        _band(work, ds, x, np.where(seen & (W[0] < HIGHEST), W, np.nan), colour)
+        if "D_perp" in ds:
+            _diffusion(last, ds, s, x, seen, colour)
     _band(electric, ds, ds["z_face"].values / NM, ds["potential"].values, BLACK)
     _label(density, r"number density / $\mathrm{nm^{-3}}$")
     _label(work, r"PMF / $kT$")
     _label(electric, f"potential ({ds.attrs['phi_kind'].replace('_', ' ')}) / V")
-    _label(diffusion, r"D / $10^{-9}\,\mathrm{m^2\,s^{-1}}$")
     density.legend(frameon=False)
-    lines = [
-        diffusion.plot([], [], style, color=BLACK, label=label)[0]
-        for style, label in (("-", "across"), (":", "no plateau"), ("--", "along"))
-    ]
-    diffusion.legend(handles=lines, frameon=False)
+    if "D_perp" in ds:
+        _label(last, r"D / $10^{-9}\,\mathrm{m^2\,s^{-1}}$")
+        styles = ("-", "across"), (":", "across, no plateau"), ("--", "along")
+        for style, label in styles:
+            last.plot([], [], style, color=BLACK, label=label)
+        last.legend(frameon=False)
+    else:
+        charge = ds["charge_density"].values / ELEMENTARY_CHARGE * NM**3
+        _band(last, ds, x, charge, BLACK)
+        _label(last, r"charge density / $e\,\mathrm{nm^{-3}}$")
     axis = {"planar": "position"}.get(ds.attrs.get("geometry", "planar"), "radius")
-    for ax in (electric, diffusion):
+    for ax in (electric, last):
         ax.set_xlabel(f"{axis} / nm")
     if path is not None:
         with replacing(Path(path)) as temporary:
             figure.savefig(temporary, dpi=150, format=Path(path).suffix[1:] or "png")
     return figure
+
+
+def _diffusion(ax: Axes, ds: xr.Dataset, s: int, x, seen, colour: str) -> None:
+    faces = 1e9 * ds["D_perp"].values[:, s]
+    across, along = 0.5 * (faces[:, 1:] + faces[:, :-1]), 1e9 * ds["D_par"].values[:, s]
+    moving = (ds["quality_flag"].values[s] & QUALITY_FLAGS["no_plateau"]) != 0
+    _band(ax, ds, x, np.where(seen & ~moving, across, np.nan), colour)
+    ax.plot(x, np.where(seen & moving, across[0], np.nan), ":", color=colour)
+    ax.plot(x, np.where(seen, along[0], np.nan), "--", color=colour)
 
 
 def _band(ax: Axes, ds: xr.Dataset, x, values, colour: str, label: str = "") -> None:

@@ -57,7 +57,7 @@ def slabs_of(visits: Sequence[np.ndarray], extent: float) -> Slabs:
         np.quantile(seen, [EDGE, 1 - EDGE]) if len(seen) > 1 else np.array([0.0, extent])
         for seen in visits
     ]
-    low, high = np.array(ends).T
+    low, high = np.array(ends).reshape(-1, 2).T
     return Slabs(low, np.maximum(high - low, 1e-3 * extent) / n, n)
 
 

@@ -73,7 +73,8 @@ class Pass(AnalysisBase):
         s = source.coordinate.across(x, self._box, origin)
         if ts.frame < self._last:
             self._count(ts.frame, s, x, origin)
-        self._keep(s, x, origin)
+        if self._plan.lag:
+            self._keep(s, x, origin)
         if self._progress is not None and ts.frame % REPORT == 0:
             self._progress(ts.frame - self.start)
 

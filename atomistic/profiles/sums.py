@@ -32,9 +32,9 @@ class Plan:
     pool
         Blocks of a unit.
     lags
-        Of transitions, frames.
+        Of transitions, frames; none when nobody is followed.
     lag
-        Of parallel displacements, frames.
+        Of parallel displacements, frames; 0 when nobody is followed.
     slabs
         In which particles must stay.
     """
@@ -62,7 +62,7 @@ class Plan:
     @property
     def reach(self) -> int:
         """Frames after a block that it needs as ends of pairs."""
-        return max(*self.lags, self.lag)
+        return max(0, *self.lags, self.lag)
 
 
 @dataclass(frozen=True)

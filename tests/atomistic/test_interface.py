@@ -9,7 +9,12 @@ from universes import free, universe
 from mesobridge.atomistic.profiles import extract_profiles
 from mesobridge.atomistic.profiles.coordinates import Cylindrical, Planar, Spherical
 from mesobridge.atomistic.profiles.estimates import Electrics
-from mesobridge.atomistic.profiles.interface import Resolution, interface_profiles
+from mesobridge.atomistic.profiles.interface import (
+    Resolution,
+    View,
+    density_profiles,
+    interface_profiles,
+)
 from mesobridge.atomistic.profiles.particles import Species
 from mesobridge.core.errors import InputError
 from mesobridge.core.units import ELEMENTARY_CHARGE, NM, PS
@@ -18,6 +23,10 @@ IONS = {"Na": "name Na", "Cl": "name Cl"}
 WALLS = Planar("z", 5.0 * NM, (5.0 + WIDTH) * NM)
 HOW = Resolution(0.0267 * NM, 0.2 * PS, 10 * PS, replicates=60, seed=3)
 UNIT = NM**2 / PS
+
+
+def run(universe, species, resolution, **view):
+    return interface_profiles(universe, species, resolution, View(**view))
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +41,7 @@ def slab(frames):
 
 @pytest.fixture(scope="module")
 def profiles(slab):
-    return interface_profiles(slab, IONS, HOW, temperature=1200.0, coordinate=WALLS)
+    return run(slab, IONS, HOW, temperature=1200.0, coordinate=WALLS)
 
 
 def test_the_truth(profiles):
@@ -49,16 +58,14 @@ def test_the_truth(profiles):
 
 def test_a_wrapped_trajectory_gives_what_the_unwrapped_gives(frames, profiles):
     u = universe(frames["positions"].values / NM, 0.02, (EDGE, EDGE, 13.0))
-    same = interface_profiles(u, IONS, HOW, temperature=1200.0, coordinate=WALLS)
+    same = run(u, IONS, HOW, temperature=1200.0, coordinate=WALLS)
     for name in ("number_density", "D_perp", "D_par", "potential"):
         # Positions are single precision.
         assert np.allclose(same[name], profiles[name], rtol=2e-3, atol=1e-3)
 
 
 def test_two_processes_give_what_one_gives(slab, profiles):
-    same = interface_profiles(
-        slab, IONS, HOW, temperature=1200.0, coordinate=WALLS, processes=2
-    )
+    same = run(slab, IONS, HOW, temperature=1200.0, coordinate=WALLS, processes=2)
     assert same.attrs == profiles.attrs
     for name in profiles.data_vars:
         if profiles[name].dtype.kind == "f":
@@ -73,6 +80,14 @@ def test_sums_of_frames_in_memory_agree(frames, profiles):
         assert np.abs(got - wanted).max() < 2e-3 * np.abs(wanted).max()
 
 
+def test_densities_alone_are_the_same(slab, profiles):
+    ds = density_profiles(slab, IONS, HOW, View(1200.0, WALLS))
+    assert ds.attrs["schema"] == "density-profiles/1"
+    for name in ds.variables:
+        if name != "quality_flag":  # which tells of plateaus of D too
+            assert (ds[name] == profiles[name]).all()
+
+
 def test_a_moving_origin_follows(frames, profiles):
     """Everything, walls too, drifts through the border of the box."""
     x = frames["positions"].values / NM
@@ -83,7 +98,7 @@ def test_a_moving_origin_follows(frames, profiles):
         np.concatenate([x, wall], axis=1) + drift, 0.02, (EDGE, EDGE, 13.0), names,
         wrap=True,
     )  # fmt: skip
-    moved = interface_profiles(
+    moved = run(
         u, IONS, HOW, temperature=1200.0, moving="name X",
         coordinate=Planar("z", 1.0 * NM, (1.0 + WIDTH) * NM),
     )  # fmt: skip
@@ -94,7 +109,7 @@ def test_a_moving_origin_follows(frames, profiles):
 def test_the_axes_are_alike(frames, profiles):
     x = np.roll(frames["positions"].values / NM, 1, axis=2)
     u = universe(x, 0.02, (13.0, EDGE, EDGE))
-    turned = interface_profiles(
+    turned = run(
         u, IONS, HOW, temperature=1200.0, coordinate=Planar("x", WALLS.left, WALLS.right)
     )
     for name in ("number_density", "D_par"):
@@ -106,7 +121,7 @@ def test_shells_of_free_particles(shape, inner):
     """Uniform density, W = 0 and the D they have, across and along."""
     u = universe(free(400, 4000, 3.0, 5), 0.1, (3.0,) * 3, wrap=True)
     how = Resolution(0.05 * NM, 0.4 * PS, 20 * PS, 60, 1)
-    ds = interface_profiles(
+    ds = run(
         u, IONS, how, temperature=300.0, coordinate=shape(1.4 * NM),
         electrics=Electrics(reference="right"),
     )  # fmt: skip
@@ -133,9 +148,7 @@ def test_residues_are_whole_across_the_border():
     whole = universe(centre, 0.1, (2.0,) * 3, ["C"] * 60, [0.0] * 60, wrap=True)
     how = Resolution(0.1 * NM, 0.4 * PS, 8 * PS, 50, 1)
     got, wanted = (
-        interface_profiles(
-            one, species, how, temperature=300.0, electrics=Electrics("periodic")
-        )
+        run(one, species, how, temperature=300.0, electrics=Electrics("periodic"))
         for one, species in (
             (u, {"dumbbell": Species("all", "residues")}),
             (whole, {"C": "name C"}),
@@ -151,9 +164,7 @@ def test_a_box_that_varies_is_scaled():
     inside = np.mod(free(300, 800, 1.0, 4, D=0.005), 1.0)
     u = universe(inside * box[:, None], 0.1, box)
     how = Resolution(0.1 * NM, 0.4 * PS, 8 * PS, 50, 1)
-    ds = interface_profiles(
-        u, IONS, how, temperature=300.0, electrics=Electrics("periodic")
-    )
+    ds = run(u, IONS, how, temperature=300.0, electrics=Electrics("periodic"))
     mean = (150 / box.prod(axis=1)).mean()
     got = ds["number_density"].values[0] * NM**3
     assert np.sqrt(np.mean((got / mean - 1) ** 2)) < 0.07
@@ -168,10 +179,8 @@ def test_charges_of_many_kinds_are_added_atom_by_atom():
     u = universe(x, 0.1, (2.0,) * 3, ["A"] * 100 + ["B"] * 100, q, wrap=True)
     how = Resolution(0.1 * NM, 0.2 * PS, 4 * PS, 50, 1)
     with pytest.raises(InputError, match="particles of one charge"):
-        interface_profiles(u, {"B": "name B"}, how, temperature=300.0)
-    ds = interface_profiles(
-        u, {"A": "name A"}, how, temperature=300.0, electrics=Electrics("periodic")
-    )
+        run(u, {"B": "name B"}, how, temperature=300.0)
+    ds = run(u, {"A": "name A"}, how, temperature=300.0, electrics=Electrics("periodic"))
     z = np.mod(x[..., 2].astype(np.float32), 2.0)
     cell = np.minimum((z * 10).astype(int), 19)
     wanted = np.bincount(cell.ravel(), np.tile(q, 200), minlength=20) / 200
@@ -182,9 +191,7 @@ def test_charges_of_many_kinds_are_added_atom_by_atom():
 def test_long_trajectories_pool_blocks():
     u = universe(free(20, 3000, 2.0, 7), 0.1, (2.0,) * 3, wrap=True)
     how = Resolution(0.2 * NM, 0.2 * PS, 1.0 * PS, 50, 1)
-    ds = interface_profiles(
-        u, IONS, how, temperature=300.0, electrics=Electrics("periodic")
-    )
+    ds = run(u, IONS, how, temperature=300.0, electrics=Electrics("periodic"))
     assert ds.attrs["n_units"] == 60
     assert ds.attrs["block_length"] == pytest.approx(5e-12)
 
@@ -212,7 +219,7 @@ def test_bad_input(frames, change, text):
     u = universe(x, 0.02, (EDGE, EDGE, 13.0), charges=change.pop("charges", None))
     given = {"temperature": 1200.0, "coordinate": WALLS, **change}
     with pytest.raises(InputError, match=text):
-        interface_profiles(u, species, how, **given)
+        run(u, species, how, **given)
 
 
 def test_frames_that_were_appended_later(frames, tmp_path):
@@ -223,4 +230,4 @@ def test_frames_that_were_appended_later(frames, tmp_path):
             writer.write(u.atoms)
     u.load_new(str(tmp_path / "late.xtc"))
     with pytest.raises(InputError, match="5.02 ps before frame 701"):
-        interface_profiles(u, IONS, HOW, temperature=1200.0, coordinate=WALLS)
+        run(u, IONS, HOW, temperature=1200.0, coordinate=WALLS)
