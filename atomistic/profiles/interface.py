@@ -213,8 +213,8 @@ def _plan(source: Source, how: Resolution, start: int, frames: int) -> Plan:
     extent = source.coordinate.extent(box)
     n = 2 * max(FEWEST_CELLS // 2, round(extent * NM / how.bin / 2))
     block = _steps(how.block, spacing, "a block")
-    lag = _steps(how.lag, spacing, "the lag")
-    if not lag >= 2 or 2 * lag > block:
+    lag = _steps(how.lag, spacing, "the lag") if how.lag else 0
+    if lag and not 2 <= lag <= block / 2:
         raise InputError(
             "the lag",
             wanted=f"2 to {block // 2} frames of {spacing:g} ps: D_par is a slope from "
