@@ -16,11 +16,11 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.optimize import minimize
 
 #: Distance of the spline's knots, nm, and how many coefficients there may be.
-KNOT_SPACING, FEWEST, MOST = 0.22, 6, 60
+KNOT_SPACING, FEWEST, MOST = 0.28, 6, 60
 #: Standard deviation of the second differences of ln D: a weak prior that only matters
 #: where ions hardly go. On the steep slope of a wall they forget where they were within
 #: a lag, and D alone would run off.
-ROUGHNESS = 0.4
+ROUGHNESS = 1.0
 #: Largest predicted decrease of the negative log likelihood that is called converged.
 CONVERGED = 1e-3
 
@@ -35,11 +35,15 @@ class Likelihood:
         Spline basis on the inner faces, shape (n - 1, m).
     h, lag
         Width of a cell and time of a transition.
+    centre
+        Coefficients whose second differences the prior favours; constant ones when
+        ``None``.
     """
 
     basis: np.ndarray
     h: float
     lag: float
+    centre: np.ndarray | None = None
 
     def value_and_gradient(
         self, coefficients: np.ndarray, transitions: np.ndarray, visits: np.ndarray
@@ -68,7 +72,8 @@ class Likelihood:
             )
             value += part
             by_face[low : high - 1] += slope
-        bend = np.diff(coefficients, 2) / ROUGHNESS**2
+        off = coefficients if self.centre is None else coefficients - self.centre
+        bend = np.diff(off, 2) / ROUGHNESS**2
         value += 0.5 * ROUGHNESS**2 * float(bend @ bend)
         gradient = np.convolve(bend, [1.0, -2.0, 1.0]) - self.basis.T @ by_face
         return value, gradient

@@ -1,16 +1,16 @@
 """D_perp(z) of every bootstrap replicate from transition counts, free or biased.
 
 The likelihood is that of `fokker_planck`. What it gets wrong by lumping positions into
-cells, by its spline and by its prior is taken off after the fit: the model that was found
-is propagated on cells four times as fine, lumped, and fitted again; the difference is
-the bias (one step of a parametric bootstrap, Davison & Hinkley 1997,
+cells is taken off after the fit: the model that was found is propagated on cells four
+times as fine, lumped, and fitted again; the difference is the bias (one step of a parametric bootstrap, Davison & Hinkley 1997,
 doi:10.1017/CBO9780511802843, ch. 2). For flat W and small cells it is h^2 / (12 lag).
 Lengths are in nm, times in ps, in this file.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -44,7 +44,7 @@ class PerpendicularDiffusion:
         Standard deviation of ln D after the Hessian, shape (n_faces,): a check of the
         bootstrap's, right if ions are independent.
     bias
-        What was taken off ln D for the width of cells, spline and prior, (n_faces,).
+        What was taken off ln D for the width of cells, shape (n_faces,).
     few
         Faces beside which there are fewer than `FEW_TRANSITIONS`; D there is interpolated
         or that of the nearest other face, shape (n_faces,).
@@ -104,10 +104,10 @@ def estimate_perpendicular(
 
 
 def estimate_biased(
-    transitions: np.ndarray,
+    transitions: Sequence[np.ndarray],
     work: np.ndarray,
     bias: np.ndarray,
-    weights: np.ndarray,
+    weights: Sequence[np.ndarray],
     h: float,
     lag: float,
     overlap: int = 1,
@@ -119,13 +119,13 @@ def estimate_biased(
     Parameters
     ----------
     transitions
-        Of each window and unit, shape (K, U, n, n).
+        Of each window, per unit, shape (U_k, n, n).
     work
-        W (kT) in every replicate, shape (R + 1, n), as `pmf.mbar` finds it.
+        W (kT) in every replicate, shape (R + 1, n), as `pmf.umbrella_pmf` finds it.
     bias
         Of each window, kT, shape (K, n).
     weights
-        Of the units of each window, shape (K, R + 1, U), first row ones.
+        Of each window, shape (R + 1, U_k), first row ones.
     h, lag, overlap
         As for `estimate_perpendicular`.
 
@@ -134,18 +134,22 @@ def estimate_biased(
     InputError
         When ions visit fewer than eight cells.
     """
-    low, high = _visited(transitions.sum(axis=(0, 1)))
-    counts = transitions[:, :, low:high, low:high].astype(float) / overlap
+    low, high = _visited(sum(t.sum(axis=0) for t in transitions))
+    counts = [t[:, low:high, low:high].astype(float) / overlap for t in transitions]
     energy = work[:, None, low:high] + bias[:, low:high]
 
     def resampled():
         for replicate, row in enumerate(energy):
-            p = np.exp(-(row - row.min(axis=1, keepdims=True)))
-            hit = np.array(
-                [np.tensordot(w[replicate], c, 1) for w, c in zip(weights, counts)]
+            p = np.exp(row.min(axis=1, keepdims=True) - row)
+            seen = np.array(
+                [
+                    np.tensordot(w[replicate], c, 1)
+                    for w, c in zip(weights, counts, strict=True)
+                ]
             )
-            seen = hit.sum(axis=2) + hit.sum(axis=1) > 0
-            yield hit, np.array([_contiguous(*pair) for pair in zip(p, seen)])
+            visited = seen.sum(axis=2) + seen.sum(axis=1) > 0
+            pairs = zip(p, visited, strict=True)
+            yield seen, np.array([_contiguous(*pair) for pair in pairs])
 
     return _estimate(resampled(), low, h, lag)
 
@@ -203,9 +207,11 @@ def _bias(likelihood: Likelihood, point, inverse, counts, cells) -> np.ndarray:
     rest = FINER**2 / (FINER**2 - 1)
     bias = np.zeros_like(point)
     for _ in range(2):  # the second time with a D that is nearly right
-        expected = _expected(likelihood, point - bias, counts, cells)
-        found = likelihood.newton(point, inverse, expected, cells)
-        bias = rest * (found - (point - bias))
+        model = point - bias
+        expected = _expected(likelihood, model, counts, cells)
+        # The prior must not pull here: it pulls replicates and truth alike.
+        free = replace(likelihood, centre=model)
+        bias = rest * (free.newton(point, inverse, expected, cells) - model)
     return bias
 
 
