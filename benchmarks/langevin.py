@@ -1,4 +1,4 @@
-"""Synthetic truth: independent ions between walls whose W(z), D_perp(z), D_par(z) are known.
+"""Synthetic truth: independent ions between walls, with W, D_perp and D_par known.
 
 Overdamped motion is integrated in the coordinate q = int dz / sqrt(D), in which the noise
 is uniform, by Heun's method, of second weak order there; underdamped motion by BAOAB with
@@ -126,7 +126,7 @@ def walk_underdamped(
     dt: float,
     kT_m: float,
 ) -> Walk:
-    """Motion with inertia; `kT_m` is kT / m (nm2/ps2). In the plane it has none."""  # fmt: skip
+    """Motion with inertia; `kT_m` is kT / m (nm2/ps2). In the plane it has none."""
     rng = np.random.default_rng(seed)
     table = (np.arange(TABLE) + 0.5) * shape.width / TABLE
     kick = -np.gradient(shape.work(table), table) * kT_m * 0.5 * dt

@@ -200,10 +200,13 @@ def choose_units(
 
 def _shortest_independent(curve: Blocking, shortest: int) -> int | None:
     """Length beyond which neighbours stay uncorrelated; ``None`` if there is none."""
-    calm = curve.correlation <= MAX_CORRELATION
+    # Fewer blocks know their correlation less well: to about 1 / sqrt(n).
+    doubtful = MAX_CORRELATION + 1 / np.sqrt(curve.number)
     for k, length in enumerate(curve.length):
-        if length >= shortest and calm[k] and calm[k : k + 2].all():
-            return int(length) if curve.number[k] >= 4 else None
+        calm = curve.correlation[k] <= MAX_CORRELATION
+        stays = (curve.correlation[k + 1 :] <= doubtful[k + 1 :]).all()
+        if length >= shortest and calm and stays:
+            return int(length)
     return None
 
 

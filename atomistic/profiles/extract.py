@@ -13,21 +13,20 @@ from ...core.schema import QUALITY_FLAGS, dataset
 from ...core.stats import bootstrap_weights
 from ...core.units import ELEMENTARY_CHARGE, NM, PS, thermal_energy
 from .electrostatics import field_and_potential
+from .parallel import Survivors, count_survivors, estimate_parallel, lay_windows
 from .perpendicular import estimate_perpendicular
+from .pmf import density_pmf
 from .settings import Geometry, ProfileSettings, charge_numbers, steps_of
 from .statistics import (
     Track,
     count_cells,
     count_transitions,
     count_units,
-    follow_windows,
     load_tracks,
 )
 
 Progress = Callable[[float, float, str], None]
 
-#: Where no ion goes W is this many kT.
-CAP = 30.0
 #: Independent visits below which a cell is flagged.
 FEW_VISITS = 10.0
 #: Width of the slabs for D_par, nm: wide beside sqrt(2 D lag), narrow beside layers.
@@ -111,7 +110,7 @@ def extract_profiles(
         "charge_density": charge,
         "electric_field": field,
         "potential": potential,
-        "pmf": _pmf(density) * thermal_energy(geometry.temperature),
+        "pmf": density_pmf(density) * thermal_energy(geometry.temperature),
         "D_par": D_par,
         "D_perp": D_perp,
         "D_sys": D_sys,
@@ -148,15 +147,6 @@ def _effective_visits(counts: np.ndarray) -> np.ndarray:
     return np.divide(mean**2, level, out=np.zeros_like(mean), where=level > 0)
 
 
-def _pmf(density: np.ndarray) -> np.ndarray:
-    """W in kT, zero in the middle fifth of the slab."""
-    n = density.shape[-1]
-    middle = density[..., int(0.4 * n) : int(np.ceil(0.6 * n))].mean(-1, keepdims=True)
-    ratio = density / middle
-    floor = np.exp(-CAP)
-    return -np.log(np.maximum(ratio, floor))
-
-
 def _perpendicular(tracks, kind, names, counts, weights, width, lag, progress):
     """D_perp (R + 1, S, n + 1), D_sys (S, n + 1) and where there is no plateau (S, n)."""
     n = counts.shape[-1]
@@ -191,7 +181,7 @@ def _fit(
     merged = counts.reshape(len(counts), n, -1).sum(axis=-1)
     h = width / n
     found = estimate_perpendicular(
-        transitions, merged, weights, h, lag * tracks[0].spacing
+        transitions, merged, weights, h, lag * tracks[0].spacing, lag
     )
     faces = np.linspace(0, width, counts.shape[1] + 1)
     inside = np.clip(faces, h * found.faces[0], h * found.faces[-1])
@@ -201,49 +191,30 @@ def _fit(
 def _parallel(tracks, kind, names, counts, weights, width, lag) -> np.ndarray:
     """D_par in each cell, shape (R + 1, S, n), m2/s."""
     n = counts.shape[-1]
-    h = width / n
-    edges = []
-    seen = counts.mean(axis=0)
-    n_windows = max(2, round(width / WINDOW))
-    for row in seen:
-        # From the outermost cells that are well visited: thirds of an ion per 100 frames.
-        cells = (
-            np.flatnonzero(np.cumsum(row) > 0.5)[0],
-            np.flatnonzero(np.cumsum(row[::-1]) > 0.5)[0],
-        )
-        low, high = h * cells[0], width - h * cells[1]
-        edges.append(_windows(low, high, n_windows, width))
-    found = follow_windows(tracks, kind, edges, lag)
-    half = lag // 2
-    time = 4 * (lag - half) * tracks[0].spacing
-    number = np.einsum("ru,usw->rsw", weights, found.stayed)
-    growth = np.einsum("ru,usw->rsw", weights, found.long - found.short)
-    if not (number.sum(axis=-1) > 0).all():
-        raise InputError(
-            "no ion stays anywhere for a lag",
-            wanted=f"ions that stay within {WINDOW} nm for the lag",
-            got="none",
-            mend="a shorter lag, or frames that are saved more often",
-        )
-    mean = growth.sum(axis=-1, keepdims=True) / number.sum(axis=-1, keepdims=True)
-    # A window that a resample left empty has no value of its own.
-    D = np.where(number > 0, growth / np.maximum(number, 1), mean) / time
-    D = np.maximum(D, 1e-3 * mean / time)
-    z = (np.arange(n) + 0.5) * h
+    windows = lay_windows(0.0, width, WINDOW)
+    # An ion on the wall itself belongs to the last window.
+    windows[-1, 1] += 1e-9 * width
+    z = (np.arange(n) + 0.5) * width / n
     rows = []
-    for s, centre in enumerate(found.centre):
-        order = np.argsort(centre)
-        x = centre[order] + 1e-9 * np.arange(len(order))
-        curve = PchipInterpolator(x, np.log(D[:, s, order]), axis=-1)
-        rows.append(np.exp(curve(np.clip(z, x[0], x[-1]))))
+    for s in range(len(names)):
+        members = np.flatnonzero(kind == s)
+        sums = [
+            count_survivors(part_z, part_xy, windows, lag, track.spacing)
+            for track in tracks
+            for part_z, part_xy in _blocks(track, members, lag)
+        ]
+        survivors = Survivors(
+            *(np.concatenate([getattr(x, field) for x in sums])
+              for field in ("number", "growth", "time"))
+        )  # fmt: skip
+        rows.append(estimate_parallel(survivors, windows, weights, z, lag).D)
     return np.stack(rows, axis=1) * _NM2_PS
 
 
-def _windows(low: float, high: float, n: int, width: float) -> np.ndarray:
-    """Windows side by side and shifted by half; the outermost reach the walls."""
-    edges = np.linspace(low, high, n + 1)
-    size = edges[1] - edges[0]
-    side = np.stack([edges[:-1], edges[1:]], axis=1)
-    shifted = side[:-1] + 0.5 * size
-    side[0, 0], side[-1, 1] = 0.0, width
-    return np.concatenate([side, shifted])
+def _blocks(track: Track, members: np.ndarray, lag: int):
+    """Positions in each block and, where there are any, in the frames of a lag after."""
+    starts = np.flatnonzero(np.diff(track.block, prepend=-1))
+    ends = np.append(starts[1:], len(track.block))
+    for start, end in zip(starts, ends, strict=True):
+        rows = slice(start, min(end + lag, len(track.block)))
+        yield track.z[rows, members], track.xy[rows, members]

@@ -1,8 +1,8 @@
 """Which lag D_perp is read at, whether it is on a plateau, and what that leaves unsure.
 
-At short lags ions rattle in their cages or still fly, and D is too large or too small; at
-long lags nothing is left but noise. All lags are fitted to the same resamples, so that the
-error of a *difference* of two lags is known, and small.
+At short lags ions rattle in their cages or still fly, and D is too large or too small;
+at long lags nothing is left but noise. All lags are fitted to the same resamples, so that
+the error of a *difference* of two lags is known, and small.
 Lengths are in nm, times in ps, in this file.
 """
 
@@ -39,8 +39,8 @@ class LagScan:
     D
         On all faces, shape (L, R + 1, n + 1), nm2/ps.
     chosen
-        Index of the shortest lag that is long enough for the cells (`WIDEST`) and from which
-        smoothed D stays; the last but one where there is none.
+        Index of the shortest lag that is long enough for the cells (`widest_cell`) and
+        from which smoothed D stays; the last but one where there is none.
     fits
         What `estimate_perpendicular` found for each lag.
     drifting
@@ -48,9 +48,9 @@ class LagScan:
     few
         Faces with too few transitions at the chosen lag, shape (n + 1,).
     systematic
-        Largest smoothed difference between the chosen lag and longer ones, and between
-        cells of single and double width, in excess of its standard error, shape
-        (n + 1,), nm2/ps. Where D goes like 1 / lag to its limit, as it does after
+        Larger of the largest smoothed difference between the chosen lag and longer ones
+        and a third of that between cells of single and double width, in excess of their
+        standard errors, shape (n + 1,), nm2/ps. Where D goes like 1 / lag to its limit, as it does after
         ballistic starts, twice the lag shows half of what is missing.
     """
 
@@ -124,9 +124,10 @@ def scan_lags(
     )  # fmt: skip
     wider = np.stack([np.log(D[chosen]), _interpolated(coarse, n)])
     excess = []
-    for log_D, index in ((np.log(D), chosen), (wider, 0)):
+    # What wide cells get wrong grows by h^2 at least: single ones miss a third of it.
+    for log_D, index, part in ((np.log(D), chosen, 1.0), (wider, 0, 1 / 3)):
         c, e = _differences(_smooth(log_D), index)
-        excess.append(np.sqrt(np.maximum(c**2 - e**2, 0.0)))
+        excess.append(part * np.sqrt(np.maximum(c**2 - e**2, 0.0)))
     systematic = D[chosen, 0] * np.concatenate(excess).max(axis=0)
     return LagScan(times, D, chosen, fits, drifting, few[chosen], systematic)
 
@@ -179,7 +180,7 @@ def _paired(visits: np.ndarray) -> np.ndarray:
 
 
 def _interpolated(coarse: PerpendicularDiffusion, n: int) -> np.ndarray:
-    """ln D of cells of double width on the faces of single ones, (R + 1, n + 1)."""
+    """From cells of double width to the faces of single ones: ln D, (R + 1, n + 1)."""
     face = np.clip(np.arange(n + 1) / 2, coarse.faces[0], coarse.faces[-1])
     left = np.minimum(face.astype(int), coarse.faces[-1] - 1) - coarse.faces[0]
     part = face - coarse.faces[0] - left

@@ -1,15 +1,15 @@
 """D_par(z) from in-plane displacements of ions that stay in a slab (survival).
 
 Liu, Harder & Berne 2004, doi:10.1021/jp0375057. Between half the lag and the lag the
-mean-square displacement of those who stayed in a window grows by 4 D, averaged over the
-places where *they* were meanwhile: mostly its middle, since who comes near an edge leaves.
-Given the path along z, that average is known. So each window says
+mean-square displacement of those who stayed in a window grows by 4 D a unit of time, as
+an average over the places where *they* were: mostly the middle, since who comes near an
+edge leaves. Given the path along z, that average is known. So each window says
 
     growth = 4 sum_j time_j D_par(z_j),
 
-with the time that survivors spent in its parts z_j, and one spline D_par(z) for all windows
-is fitted by least squares: windows need not be narrow beside the changes of D_par, and
-nothing is assumed about who survives. The growth leaves out the ballistic start.
+with the time that survivors spent in its parts z_j, and one spline D_par(z) for all
+windows is fitted by least squares: windows need not be narrow beside the changes of
+D_par, and nothing is assumed about who survives. The growth leaves out ballistic starts.
 Lengths are in nm, times in ps, in this file.
 """
 

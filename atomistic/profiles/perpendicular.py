@@ -2,8 +2,9 @@
 
 The likelihood is that of `fokker_planck`. What it gets wrong by lumping positions into
 cells is taken off after the fit: the model that was found is propagated on cells four
-times as fine, lumped, and fitted again; the difference is the bias (one step of a parametric bootstrap, Davison & Hinkley 1997,
-doi:10.1017/CBO9780511802843, ch. 2). For flat W and small cells it is h^2 / (12 lag).
+times as fine, lumped, and fitted again; the difference is the bias, as in a parametric
+bootstrap (Davison & Hinkley 1997, doi:10.1017/CBO9780511802843, ch. 2). For flat W and
+small cells it is h^2 / (12 lag).
 Lengths are in nm, times in ps, in this file.
 """
 
@@ -58,7 +59,7 @@ class PerpendicularDiffusion:
     few: np.ndarray
 
     def on_all_faces(self, n: int) -> np.ndarray:
-        """D on the ``n + 1`` faces; beyond the visited ones its last value, (R + 1, n + 1)."""
+        """D on all faces of n cells; beyond visited ones the last: (R + 1, n + 1)."""
         inside = np.clip(np.arange(n + 1), self.faces[0], self.faces[-1])
         return self.D[:, inside - self.faces[0]]
 

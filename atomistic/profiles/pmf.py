@@ -3,8 +3,10 @@
 The windows are joined by the multistate Bennett acceptance ratio (Shirts & Chodera 2008,
 doi:10.1063/1.2978177) with samples rounded to cells: then their counts are additive, one
 table of bootstrap weights resamples them together with everything else, and a replicate
-costs milliseconds. Cells ought to be narrow beside the windows: the bias of a cell is its
-exact average for a density that is uniform in it. Energies are in kT, lengths in one unit.
+costs milliseconds. The bias of a cell is its exact average for a uniform density, which
+errs by the square of the cell: 0.02 kT for cells of 0.3 standard deviations of a window,
+0.001 kT for 0.08 (beside MBAR of the samples themselves). Energies are in kT, lengths in
+one unit.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import erf, logsumexp
+from scipy.special import erf, erfcx, logsumexp
 
 from ...core.errors import InputError
 from ...core.stats import bootstrap_weights
@@ -91,20 +93,21 @@ def harmonic_bias(centres: np.ndarray, stiffness: np.ndarray, faces: np.ndarray)
     k = np.broadcast_to(np.asarray(stiffness, dtype=float), np.shape(centres))[:, None]
     root = np.sqrt(0.5 * k)
     x = root * (np.asarray(faces) - np.asarray(centres)[:, None])
-    h = np.diff(x, axis=1)
-    near = 0.5 * np.sqrt(np.pi) * np.diff(erf(x), axis=1) / h
-    middle = 0.5 * (x[:, 1:] + x[:, :-1])
-    # Far out erf is 1: there exp(-x^2) averages to sinh(2 x r) / (2 x r), r = h / 2.
-    slope = np.maximum(np.abs(middle) * h, 1e-12)
-    far = middle**2 - np.log(np.sinh(np.minimum(slope, 300)) / np.minimum(slope, 300))
-    return np.where(np.abs(middle) > 4, far, -np.log(np.maximum(near, 1e-300)))
+    scale = 0.5 * np.sqrt(np.pi) / np.diff(x, axis=1)
+    across = x[:, 1:] * x[:, :-1] < 0
+    # Far out erf is 1: exp(x^2) erfc(x) is not.
+    a, b = np.sort(np.abs(np.stack([x[:, :-1], x[:, 1:]])), axis=0)
+    aside = erfcx(a) - np.exp(a**2 - b**2) * erfcx(b)
+    mean = np.where(across, np.diff(erf(x), axis=1), aside) * scale
+    return np.where(across, 0.0, a**2) - np.log(mean)
 
 
 def window_weights(units: Sequence[int], replicates: int, seed: int) -> list[np.ndarray]:
     """Bootstrap weights of each window, drawn independently, shapes (R + 1, U_k)."""
     seeds = np.random.SeedSequence(seed).generate_state(len(units))
     return [
-        bootstrap_weights(n, replicates, int(s)) for n, s in zip(units, seeds, strict=True)
+        bootstrap_weights(n, replicates, int(s))
+        for n, s in zip(units, seeds, strict=True)
     ]
 
 
@@ -159,7 +162,7 @@ def umbrella_pmf(
 
 
 def _log_mixture(table: np.ndarray, bias: np.ndarray, f: np.ndarray) -> np.ndarray:
-    """ln sum_j N_j exp(f_j - u_j) in each cell, shape (n,)."""
+    """Logarithm of sum_j N_j exp(f_j - u_j) in each cell, shape (n,)."""
     number = table.sum(axis=1)
     with np.errstate(divide="ignore"):  # a window that a resample lost has no weight
         return logsumexp(np.log(number)[:, None] + f[:, None] - bias, axis=0)

@@ -1,0 +1,103 @@
+"""Units of the bootstrap: known memories, clones, additive sums."""
+
+import numpy as np
+import pytest
+
+from mesobridge.atomistic.profiles.blocks import blocking, choose_units, coupling
+from mesobridge.core.errors import InputError
+
+
+def remembering(phi, frames, cells, seed, mean=10.0):
+    """First-order autoregressive series round a mean, shape (frames, cells)."""
+    rng = np.random.default_rng(seed)
+    x = np.empty((frames, cells))
+    x[0] = rng.standard_normal(cells)
+    for k in range(1, frames):
+        x[k] = phi * x[k - 1] + np.sqrt(1 - phi**2) * rng.standard_normal(cells)
+    return mean + x
+
+
+def labels(replicas, blocks, groups):
+    """Replica, block and group of base units in order."""
+    grid = np.meshgrid(
+        np.arange(replicas), np.arange(blocks), np.arange(groups), indexing="ij"
+    )
+    return [a.ravel() for a in grid]
+
+
+def test_inefficiency_of_a_known_memory():
+    """First-order memory phi: g = (1 + phi) / (1 - phi), Flyvbjerg & Petersen 1989."""
+    for phi in (0.0, 0.5, 0.9):
+        curve = blocking([remembering(phi, 8192, 20, s) for s in (1, 2)])
+        long = np.flatnonzero(curve.length * (1 - phi) >= 20)[0]
+        g = (1 + phi) / (1 - phi)
+        assert curve.inefficiency[0] == pytest.approx(1)
+        assert curve.correlation[0] == pytest.approx(phi, abs=0.03)
+        assert curve.inefficiency[long] == pytest.approx(g, rel=0.15)
+        assert abs(curve.correlation[long]) < 0.1
+
+
+def test_length_follows_the_memory():
+    for phi, low, high in ((0.0, 1, 1), (0.8, 8, 64), (0.95, 32, 256)):
+        series = [remembering(phi, 2048, 20, s) for s in (3, 4)]
+        units = choose_units(np.concatenate(series), *labels(2, 2048, 1))
+        assert units.plateau
+        assert low <= units.length <= high
+        assert units.groups == 1
+        assert units.blocks == units.n == 2 * (2048 // units.length)
+        assert np.isnan(units.coupling)
+
+
+def test_blocks_have_a_shortest_length():
+    series = remembering(0.0, 512, 20, 1)
+    units = choose_units(series, *labels(1, 512, 1), shortest=10)
+    assert units.length == 16
+
+
+def grouped(blocks, groups, cells, phi, seed, clones=1):
+    """Independent groups with a memory, each present `clones` times."""
+    parts = [remembering(phi, blocks, cells, seed + k) for k in range(groups // clones)]
+    table = np.stack(parts * clones, axis=1)
+    return table.reshape(blocks * groups, cells)
+
+
+def test_short_runs_resample_particles():
+    """A memory as long as the run leaves no independent blocks in time."""
+    counts = grouped(32, 24, 10, 0.99, 5)
+    units = choose_units(counts, *labels(1, 32, 24))
+    assert not units.plateau
+    assert (units.blocks, units.groups, units.n) == (1, 24, 24)
+    assert "shorter than its memory" in units.report()
+
+
+def test_few_blocks_are_split_into_groups():
+    units = choose_units(grouped(8, 12, 10, 0.0, 6), *labels(1, 8, 12), shortest=2)
+    assert units.plateau
+    assert (units.blocks, units.groups, units.n) == (4, 6, 24)
+
+
+def test_coupling_tells_who_moves_together():
+    """Variance of sums: one for independent groups, c for c clones of each."""
+    for clones in (1, 2, 4):
+        counts = grouped(400, 24, 10, 0.5, 7, clones)
+        assert coupling(counts, *labels(1, 400, 24)) == pytest.approx(clones, rel=0.1)
+    rng = np.random.default_rng(8)
+    total = np.full((400, 10), 240)  # a dense liquid: the sum never changes
+    parts = rng.multinomial(total[:, 0], np.full(24, 1 / 24), size=(10, 400))
+    counts = np.moveaxis(parts, 0, -1).reshape(-1, 10).astype(float)
+    assert coupling(counts, *labels(1, 400, 24)) < 0.01
+
+
+def test_merged_sums_are_additive():
+    counts = grouped(64, 12, 5, 0.9, 9)
+    units = choose_units(counts, *labels(1, 64, 12))
+    merged = units.merge(counts)
+    assert merged.shape == (units.n, 5)
+    assert merged.sum(axis=0) == pytest.approx(counts.sum(axis=0))
+    size = np.bincount(units.index)
+    assert size.max() - size.min() <= size.max() / 4
+
+
+def test_one_unit_is_refused():
+    with pytest.raises(InputError, match="too short for errors"):
+        choose_units(remembering(0.999, 8, 5, 1), *labels(1, 8, 1))
