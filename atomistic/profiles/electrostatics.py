@@ -246,7 +246,7 @@ def _referred(
     chosen = np.zeros(len(faces), dtype=bool)
     if reference == "middle":
         position = (faces - faces[0]) / (faces[-1] - faces[0])
-        chosen = (position >= 0.4) & (position <= 0.6)
+        chosen = np.abs(position - 0.5) < 0.1 + 1e-9
         if not chosen.any():
             raise InputError(
                 "no face in the middle fifth",

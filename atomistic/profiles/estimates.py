@@ -13,17 +13,14 @@ from ...core.stats import bootstrap_weights
 from ...core.units import DALTON, ELEMENTARY_CHARGE, NM, PS, thermal_energy
 from .coordinates import Coordinate
 from .electrostatics import planar_potential, radial_potential
+from .lagscan import scan_lags
+from .parallel import Survivors, estimate_parallel
 from .particles import Particles
-from .perpendicular import estimate_perpendicular
-from .slabs import parallel_diffusion
+from .pmf import density_pmf
 from .sums import Plan, Sums
 
-#: Where no particle goes W is this many kT.
-CAP = 30.0
 #: Independent visits below which a cell is flagged.
 FEW_VISITS = 10.0
-#: Relative change of D_perp between the lag and twice the lag that is no plateau.
-PLATEAU = 0.15
 _NM2_PS = NM**2 / PS
 
 
@@ -89,29 +86,29 @@ def profiles_of(
     Returns
     -------
     Dataset
-        ``interface-profiles/1``. D_perp: Fokker-Planck maximum likelihood
-        (`perpendicular`); D_par: `slabs`; W = -kT ln(rho / rho_mid), at most 30 kT;
-        ``n_eff`` the squared ratio of a cell's mean count and its block error. ``D_sys``
-        is half the spread of D_perp over twice the lag and twice the cell. Beyond the
-        cells that particles visit D keeps its last value, and ``quality_flag`` says so.
+        ``interface-profiles/1``. D_perp: Fokker-Planck maximum likelihood at the lag from
+        which it stays (`lagscan`), with what is left unsure in ``D_sys``; D_par:
+        survivors (`parallel`); W = -kT ln(rho / rho_mid), at most 30 kT; ``n_eff`` the
+        squared ratio of a cell's mean count and its block error. Beyond the cells that
+        particles visit D keeps its last value, and ``quality_flag`` says so.
     """
     weights, values, attrs = _densities(
         sums, plan, particles, coordinate, temperature, replicates, seed, electrics
     )
-    extent = float(values["z_face"][-1]) / NM
-    D_perp, D_sys, moving = _perpendicular(
+    extent = float(np.ptp(values["z_face"])) / NM
+    D_perp, D_sys, flags, lags = _perpendicular(
         sums, plan, particles, weights, extent, progress
     )
     values |= {
         "D_par": _parallel(sums, plan, coordinate, particles, weights, D_perp),
         "D_perp": D_perp,
         "D_sys": D_sys,
-        "quality_flag": values["quality_flag"]
-        | np.where(moving, QUALITY_FLAGS["no_plateau"], 0),
+        "quality_flag": values["quality_flag"] | flags,
     }
     if D_bulk is not None:
         values["D_bulk"] = D_bulk
     attrs["lag"] = plan.lag * plan.spacing * PS
+    attrs["lag_perpendicular"] = lags * PS
     return dataset("interface-profiles/1", values, attrs)
 
 
@@ -142,7 +139,9 @@ def _densities(
             "temperature", wanted="a positive number", got=f"{temperature:g}"
         )
     weights = bootstrap_weights(len(sums.frames), replicates, seed)
-    faces = np.linspace(0, sums.extent.sum() / sums.frames.sum(), plan.n + 1) * NM
+    first = getattr(coordinate, "left", None) or 0.0
+    extent = sums.extent.sum() / sums.frames.sum()
+    faces = first + np.linspace(0, extent, plan.n + 1) * NM
     volume = np.maximum(weights @ sums.volume, 1e-300) * NM**3
     density = np.einsum("ru,usz->rsz", weights, sums.counts) / volume[:, None]
     charge = ELEMENTARY_CHARGE * (weights @ sums.charge) / volume
@@ -216,53 +215,37 @@ def _effective_visits(sums: Sums) -> np.ndarray:
 
 def _pmf(density: np.ndarray, coordinate: Coordinate) -> np.ndarray:
     """W in kT, zero in the middle fifth of a slab, or the inner half of a shell."""
-    n = density.shape[-1]
-    low, high = (0.4, 0.6) if coordinate.kind == "planar" else (0.0, 0.5)
-    middle = density[..., int(low * n) : int(np.ceil(high * n))]
-    level = np.maximum(middle.mean(-1, keepdims=True), 1e-300)
-    return -np.log(np.maximum(density / level, np.exp(-CAP)))
+    if coordinate.kind == "planar":
+        return density_pmf(density)
+    inner = np.arange(density.shape[-1]) < density.shape[-1] / 2
+    return density_pmf(density, inner)
 
 
 def _perpendicular(
     sums: Sums, plan: Plan, particles: Particles, weights, extent, progress
 ):
-    """D_perp (R + 1, S, n + 1), D_sys (S, n + 1) and where there is no plateau (S, n)."""
-    n, names = plan.n, particles.names
-    D = np.empty((len(weights), len(names), n + 1))
-    spread = np.empty((len(names), n + 1))
-    moving = np.zeros((len(names), n), dtype=bool)
-    for s, name in enumerate(names):
+    """D_perp (R + 1, S, n + 1), D_sys (S, n + 1), flags (S, n) and lags (S,) in ps."""
+    D, spread, flags, lags = [], [], [], []
+    for s, name in enumerate(particles.names):
         if progress is not None:
-            progress(s, len(names), f"D perpendicular of {name}")
-        D[:, s], later, coarser = (
-            _fit(sums, plan, s, rows, extent, lag, merge)
-            for lag, merge, rows in (
-                (plan.lag, 1, weights),
-                (2 * plan.lag, 1, weights[:1]),
-                (2 * plan.lag, 2, weights[:1]),
-            )
+            progress(s, len(particles.names), f"D perpendicular of {name}")
+        scan = scan_lags(
+            [sums.transitions[lag][s] for lag in plan.lags],
+            [lag * plan.spacing for lag in plan.lags],
+            plan.lags,
+            sums.counts[:, s],
+            weights,
+            extent / plan.n,
         )
-        points = np.array([D[0, s], later[0], coarser[0]])
-        spread[s] = 0.5 * (points.max(axis=0) - points.min(axis=0))
-        change = np.abs(np.log(later[0] / D[0, s]))
-        noise = np.log(D[1:, s]).std(axis=0)
-        drifting = change > np.maximum(PLATEAU, 2 * noise)
-        moving[s] = drifting[1:] & drifting[:-1]
-    return D * _NM2_PS, spread * _NM2_PS, moving
-
-
-def _fit(sums: Sums, plan: Plan, s: int, weights, extent, lag: int, merge: int):
-    """D_perp on all faces, from cells of which `merge` are taken together."""
-    n = plan.n // merge
-    pairs = sums.transitions[lag][s].reshape(-1, n, merge, n, merge).sum(axis=(2, 4))
-    visits = sums.counts[:, s].reshape(-1, n, merge).sum(axis=2)
-    h = extent / n
-    found = estimate_perpendicular(
-        pairs, visits, weights, h, lag * plan.spacing, overlap=lag
-    )
-    faces = np.linspace(0, n, plan.n + 1)
-    inside = np.clip(faces, found.faces[0], found.faces[-1])
-    return np.exp([np.interp(inside, found.faces, row) for row in np.log(found.D)])
+        D.append(scan.best)
+        spread.append(scan.systematic)
+        flags.append(
+            np.where(scan.no_plateau(), QUALITY_FLAGS["no_plateau"], 0)
+            | np.where(scan.few_visits(), QUALITY_FLAGS["few_visits"], 0)
+        )
+        lags.append(scan.lags[scan.chosen])
+    perp = np.stack(D, axis=1) * _NM2_PS
+    return perp, np.array(spread) * _NM2_PS, np.array(flags), np.array(lags)
 
 
 def _parallel(sums, plan, coordinate, particles, weights, D_perp) -> np.ndarray:
@@ -270,17 +253,10 @@ def _parallel(sums, plan, coordinate, particles, weights, D_perp) -> np.ndarray:
     directions = len(coordinate.along)
     if directions == 0:  # no direction stays parallel on a sphere
         return 0.5 * (D_perp[..., 1:] + D_perp[..., :-1])
-    time = 2 * directions * (plan.lag - plan.lag // 2) * plan.spacing
     z = (np.arange(plan.n) + 0.5) * plan.extent / plan.n
-    found = [
-        parallel_diffusion(
-            sums.stayed[:, s],
-            sums.place[:, s],
-            (sums.long - sums.short)[:, s],
-            weights,
-            z,
-            time,
-        )
-        for s in range(len(particles.names))
-    ]
+    found = []
+    for s in range(len(particles.names)):
+        survivors = Survivors(sums.stayed[:, s], sums.growth[:, s], sums.spent[:, s])
+        fit = estimate_parallel(survivors, plan.windows, weights, z, plan.lag)
+        found.append(fit.D * (2 / directions))  # it takes two for granted
     return np.stack(found, axis=1) * _NM2_PS

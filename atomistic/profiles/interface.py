@@ -14,9 +14,8 @@ from ...core.units import NM, PS
 from .coordinates import Coordinate, Planar
 from .estimates import Electrics, densities_of, profiles_of
 from .particles import Particles, Species, particles_of
-from .slabs import slabs_of
 from .source import Source
-from .sums import Plan, Sums
+from .sums import Plan, Sums, lags_of, windows_over
 
 Progress = Callable[[float, float, str], None]
 
@@ -26,8 +25,6 @@ MOST_UNITS = 64
 FEWEST_UNITS = 4
 #: Fewest cells: D_perp is fitted on half as many, too.
 FEWEST_CELLS = 16
-#: Frames of the first look at where particles go.
-LOOK = 100
 
 
 @dataclass(frozen=True)
@@ -233,10 +230,10 @@ def _plan(source: Source, how: Resolution, start: int, frames: int) -> Plan:
     pool = -(-blocks // MOST_UNITS)
     units = blocks // pool
     span = start, start + units * pool * block
-    seen = _look(source, start, frames, extent) if lag else []
-    lags = (lag, 2 * lag) if lag else ()
-    slabs = slabs_of(seen, extent)
-    return Plan(n, extent, spacing, *span, block, pool, lags, lag, slabs)
+    return Plan(
+        n, extent, spacing, *span, block, pool, lags_of(lag, block), lag,
+        windows_over(extent) if lag else np.zeros((0, 2)),
+    )  # fmt: skip
 
 
 def _steps(duration: float, spacing: float, what: str) -> int:
@@ -248,19 +245,6 @@ def _steps(duration: float, spacing: float, what: str) -> int:
             got=f"{duration:g} s",
         )
     return steps
-
-
-def _look(source: Source, start: int, frames: int, extent: float) -> list[np.ndarray]:
-    """Coordinates of the particles of each species in some frames."""
-    p = source.particles
-    seen: list[list] = [[] for _ in p.names]
-    for frame in np.unique(np.linspace(start, start + frames - 1, LOOK).astype(int)):
-        x, box, origin = source.frame(source.universe.trajectory[frame])
-        s = source.coordinate.across(p.positions(x, box), box, origin)
-        s *= extent / source.coordinate.extent(box)
-        for k in range(len(p.names)):
-            seen[k].append(s[(p.followed == k) & (s < extent)])
-    return [np.concatenate(one) for one in seen]
 
 
 def _check_inside(particles: Particles, sums, coordinate: Coordinate) -> None:

@@ -136,31 +136,6 @@ def count_cells(
     return counts / per_unit[:, None, None]
 
 
-def count_transitions(
-    tracks: Sequence[Track], members: np.ndarray, width: float, n: int, lag: int
-) -> np.ndarray:
-    """How often an ion went from cell j to cell k in `lag` frames, shape (U, n, n).
-
-    Every frame starts a pair. Pairs overlap, which a likelihood must not take for
-    independent; the block bootstrap resamples whole blocks and does not.
-
-    Parameters
-    ----------
-    members
-        Indices of the ions that count.
-    """
-    offsets = _unit_offsets(tracks)
-    counts = np.zeros((offsets[-1], n, n), dtype=np.float32)
-    for track, offset in zip(tracks, offsets, strict=False):
-        cell = np.minimum((track.z[:, members] * (n / width)).astype(np.intp), n - 1)
-        pair = cell[:-lag] * n + cell[lag:]
-        start = track.block[: len(pair)]
-        for block in range(track.block[-1] + 1):
-            seen = np.bincount(pair[start == block].ravel(), minlength=n * n)
-            counts[offset + block] = seen.reshape(n, n)
-    return counts
-
-
 def follow_windows(
     tracks: Sequence[Track],
     kind: np.ndarray,

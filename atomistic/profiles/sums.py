@@ -10,7 +10,11 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from .slabs import Slabs, stays_of
+from .blocks import Units
+from .parallel import PARTS, count_survivors, lay_windows
+
+#: Width of windows for D_par, nm: wide beside sqrt(2 D lag).
+WINDOW = 0.30
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,8 @@ class Plan:
         Of transitions, frames; none when nobody is followed.
     lag
         Of parallel displacements, frames; 0 when nobody is followed.
-    slabs
-        In which particles must stay.
+    windows
+        In which particles must stay, shape (W, 2), nm.
     """
 
     n: int
@@ -48,7 +52,7 @@ class Plan:
     pool: int
     lags: tuple[int, ...]
     lag: int
-    slabs: Slabs
+    windows: np.ndarray
 
     @property
     def units(self) -> int:
@@ -63,6 +67,18 @@ class Plan:
     def reach(self) -> int:
         """Frames after a block that it needs as ends of pairs."""
         return max(0, *self.lags, self.lag)
+
+
+def lags_of(lag: int, block: int) -> tuple[int, ...]:
+    """Lags of a scan, in frames: a lag, twice and four times it, as a block allows."""
+    return tuple(k * lag for k in (1, 2, 4) if lag and k * lag <= block)
+
+
+def windows_over(extent: float) -> np.ndarray:
+    """Windows in which particles must stay for D_par, over all of the coordinate."""
+    windows = lay_windows(0.0, extent, WINDOW)
+    windows[-1, 1] += 1e-9 * extent  # a particle on the wall belongs to the last one
+    return windows
 
 
 @dataclass(frozen=True)
@@ -86,7 +102,7 @@ class Trails:
 
 @dataclass
 class Sums:
-    """Sums over the frames of each unit; U units, S species, n cells, W slabs.
+    """Sums over the frames of each unit; U units, S species, n cells, W windows.
 
     Attributes
     ----------
@@ -102,9 +118,10 @@ class Sums:
         Particles that were in no cell, shape (S,).
     transitions
         Lag in frames -> pairs from cell j to cell k, shape (S, U, n, n).
-    stayed, place, short, long
-        Particles that stayed in a slab for the lag, their coordinate, and squared
-        displacements along the interface after half of it and after it, (U, S, W).
+    stayed, growth
+        `parallel.Survivors` of each species' windows, shape (U, S, W).
+    spent
+        Their times, shape (U, S, W, PARTS), ps.
     """
 
     frames: np.ndarray
@@ -115,16 +132,15 @@ class Sums:
     mass: np.ndarray
     outside: np.ndarray
     stayed: np.ndarray
-    place: np.ndarray
-    short: np.ndarray
-    long: np.ndarray
+    growth: np.ndarray
+    spent: np.ndarray
     transitions: dict[int, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, plan: Plan, n_species: int) -> Sums:
         """Nothing yet."""
         u, n = plan.units, plan.n
-        per_slab = [np.zeros((u, n_species, plan.slabs.total)) for _ in range(4)]
+        windows = (u, n_species, len(plan.windows))
         return cls(
             np.zeros(u),
             np.zeros(u),
@@ -133,7 +149,9 @@ class Sums:
             np.zeros((u, n)),
             np.zeros((u, n)),
             np.zeros(n_species),
-            *per_slab,
+            np.zeros(windows),
+            np.zeros(windows),
+            np.zeros((*windows, PARTS)),
             {lag: np.zeros((n_species, u, n, n), dtype=np.float32) for lag in plan.lags},
         )
 
@@ -171,9 +189,26 @@ class Sums:
             counts[:, unit] += seen.reshape(len(counts), plan.n, plan.n)
         ends = starts + plan.lag
         z, x = z[:ends], trails.x[:ends]
-        if x.shape[2] and len(z) > plan.lag:
-            seen = stays_of(z, x, kind, plan.slabs, plan.lag)
-            self.stayed[unit] += seen.number
-            self.place[unit] += seen.place
-            self.short[unit] += seen.short
-            self.long[unit] += seen.long
+        if not x.shape[2] or len(z) <= plan.lag:
+            return
+        for s in range(self.counts.shape[1]):
+            mine = kind == s
+            seen = count_survivors(
+                z[:, mine], x[:, mine], plan.windows, plan.lag, plan.spacing
+            )
+            self.stayed[unit, s] += seen.number[0]
+            self.growth[unit, s] += seen.growth[0]
+            self.spent[unit, s] += seen.time[0]
+
+    def merged(self, units: Units) -> Sums:
+        """The same with units made of these."""
+        parts = {
+            one.name: units.merge(getattr(self, one.name))
+            for one in fields(self)
+            if one.name not in ("transitions", "outside")
+        }
+        pairs = {
+            lag: np.stack([units.merge(one) for one in counts])
+            for lag, counts in self.transitions.items()
+        }
+        return Sums(**parts, outside=self.outside, transitions=pairs)
