@@ -15,7 +15,6 @@ from .coordinates import Coordinate
 from .electrostatics import planar_potential, radial_potential
 from .lagscan import scan_lags
 from .parallel import Survivors, estimate_parallel
-from .particles import Particles
 from .pmf import density_pmf
 from .sums import Plan, Sums
 
@@ -53,16 +52,43 @@ class Electrics:
     charge_model: str = "charges of the topology"
 
 
+@dataclass(frozen=True)
+class Case:
+    """Whose profiles they are, and under what conditions.
+
+    Attributes
+    ----------
+    names, charge_number
+        Of S species.
+    coordinate
+        Across the interface.
+    electrics
+        What closes the cell.
+    temperature
+        K.
+    replicates, seed
+        Of the bootstrap.
+    """
+
+    names: list[str]
+    charge_number: np.ndarray
+    coordinate: Coordinate
+    electrics: Electrics
+    temperature: float
+    replicates: int
+    seed: int
+
+    def __post_init__(self):
+        if not self.temperature > 0:
+            raise InputError(
+                "temperature", wanted="a positive number", got=f"{self.temperature:g}"
+            )
+
+
 def profiles_of(
     sums: Sums,
     plan: Plan,
-    particles: Particles,
-    coordinate: Coordinate,
-    *,
-    temperature: float,
-    replicates: int,
-    seed: int,
-    electrics: Electrics,
+    case: Case,
     D_bulk: np.ndarray | None = None,
     progress=None,
 ) -> xr.Dataset:
@@ -70,14 +96,10 @@ def profiles_of(
 
     Parameters
     ----------
-    sums, plan, particles, coordinate
+    sums, plan
         What was summed.
-    temperature
-        K.
-    replicates, seed
-        Of the bootstrap.
-    electrics
-        What closes the cell.
+    case
+        Whose they are.
     D_bulk
         Shape (R + 1, S), m2/s.
     progress
@@ -92,15 +114,13 @@ def profiles_of(
         squared ratio of a cell's mean count and its block error. Beyond the cells that
         particles visit D keeps its last value, and ``quality_flag`` says so.
     """
-    weights, values, attrs = _densities(
-        sums, plan, particles, coordinate, temperature, replicates, seed, electrics
-    )
+    weights, values, attrs = _densities(sums, plan, case)
     extent = float(np.ptp(values["z_face"])) / NM
     D_perp, D_sys, flags, lags = _perpendicular(
-        sums, plan, particles, weights, extent, progress
+        sums, plan, case.names, weights, extent, progress
     )
     values |= {
-        "D_par": _parallel(sums, plan, coordinate, particles, weights, D_perp),
+        "D_par": _parallel(sums, plan, case, weights, D_perp),
         "D_perp": D_perp,
         "D_sys": D_sys,
         "quality_flag": values["quality_flag"] | flags,
@@ -112,33 +132,16 @@ def profiles_of(
     return dataset("interface-profiles/1", values, attrs)
 
 
-def densities_of(
-    sums: Sums,
-    plan: Plan,
-    particles: Particles,
-    coordinate: Coordinate,
-    *,
-    temperature: float,
-    replicates: int,
-    seed: int,
-    electrics: Electrics,
-) -> xr.Dataset:
+def densities_of(sums: Sums, plan: Plan, case: Case) -> xr.Dataset:
     """What does not move, ``density-profiles/1``: parameters as for `profiles_of`."""
-    _, values, attrs = _densities(
-        sums, plan, particles, coordinate, temperature, replicates, seed, electrics
-    )
+    _, values, attrs = _densities(sums, plan, case)
     return dataset("density-profiles/1", values, attrs)
 
 
-def _densities(
-    sums, plan, particles, coordinate, temperature, replicates, seed, electrics
-) -> tuple[np.ndarray, dict, dict]:
+def _densities(sums: Sums, plan: Plan, case: Case) -> tuple[np.ndarray, dict, dict]:
     """Bootstrap weights, variables and attributes."""
-    if not temperature > 0:
-        raise InputError(
-            "temperature", wanted="a positive number", got=f"{temperature:g}"
-        )
-    weights = bootstrap_weights(len(sums.frames), replicates, seed)
+    coordinate, electrics = case.coordinate, case.electrics
+    weights = bootstrap_weights(len(sums.frames), case.replicates, case.seed)
     first = getattr(coordinate, "left", None) or 0.0
     extent = sums.extent.sum() / sums.frames.sum()
     faces = first + np.linspace(0, extent, plan.n + 1) * NM
@@ -151,21 +154,21 @@ def _densities(
     values = {
         "z": 0.5 * (faces[1:] + faces[:-1]),
         "z_face": faces,
-        "species": particles.names,
-        "charge_number": particles.charge_number,
+        "species": case.names,
+        "charge_number": case.charge_number,
         "number_density": density,
         "mass_density": DALTON * (weights @ sums.mass) / volume,
         "charge_density": charge,
         "electric_field": electric.field,
         "potential": electric.potential,
-        "pmf": _pmf(density, coordinate) * thermal_energy(temperature),
+        "pmf": _pmf(density, coordinate) * thermal_energy(case.temperature),
         "n_eff": n_eff,
         "quality_flag": flags | np.where(density[0] == 0, QUALITY_FLAGS["unvisited"], 0),
     }
     last = float(sums.volume.sum(axis=0)[-1] / sums.frames.sum()) * NM**3
     attrs = {
         "geometry": coordinate.kind,
-        "temperature": temperature,
+        "temperature": case.temperature,
         "area": last / float(faces[-1] - faces[-2]),
         "surface_charge_left": electrics.left,
         "surface_charge_right": electrics.right,
@@ -177,7 +180,7 @@ def _densities(
         "charge_model": electrics.charge_model,
         "smearing_width": electrics.smearing,
         "block_length": plan.block * plan.pool * plan.spacing * PS,
-        "seed": seed,
+        "seed": case.seed,
         "n_units": len(sums.frames),
     }
     return weights, values, attrs
@@ -221,14 +224,12 @@ def _pmf(density: np.ndarray, coordinate: Coordinate) -> np.ndarray:
     return density_pmf(density, inner)
 
 
-def _perpendicular(
-    sums: Sums, plan: Plan, particles: Particles, weights, extent, progress
-):
+def _perpendicular(sums: Sums, plan: Plan, names, weights, extent, progress):
     """D_perp (R + 1, S, n + 1), D_sys (S, n + 1), flags (S, n) and lags (S,) in ps."""
     D, spread, flags, lags = [], [], [], []
-    for s, name in enumerate(particles.names):
+    for s, name in enumerate(names):
         if progress is not None:
-            progress(s, len(particles.names), f"D perpendicular of {name}")
+            progress(s, len(names), f"D perpendicular of {name}")
         scan = scan_lags(
             [sums.transitions[lag][s] for lag in plan.lags],
             [lag * plan.spacing for lag in plan.lags],
@@ -248,14 +249,14 @@ def _perpendicular(
     return perp, np.array(spread) * _NM2_PS, np.array(flags), np.array(lags)
 
 
-def _parallel(sums, plan, coordinate, particles, weights, D_perp) -> np.ndarray:
+def _parallel(sums, plan, case: Case, weights, D_perp) -> np.ndarray:
     """D_par in each cell, shape (R + 1, S, n), m2/s."""
-    directions = len(coordinate.along)
+    directions = len(case.coordinate.along)
     if directions == 0:  # no direction stays parallel on a sphere
         return 0.5 * (D_perp[..., 1:] + D_perp[..., :-1])
     z = (np.arange(plan.n) + 0.5) * plan.extent / plan.n
     found = []
-    for s in range(len(particles.names)):
+    for s in range(len(case.names)):
         survivors = Survivors(sums.stayed[:, s], sums.growth[:, s], sums.spent[:, s])
         fit = estimate_parallel(survivors, plan.windows, weights, z, plan.lag)
         found.append(fit.D * (2 / directions))  # it takes two for granted

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import SimpleNamespace
 
 import numpy as np
 import xarray as xr
@@ -11,7 +10,7 @@ import xarray as xr
 from ...core.errors import InputError
 from ...core.units import NM
 from .coordinates import Planar
-from .estimates import Electrics, profiles_of
+from .estimates import Case, Electrics, profiles_of
 from .settings import Geometry, ProfileSettings, charge_numbers, steps_of
 from .statistics import Track, count_cells, count_units, load_tracks
 from .sums import Plan, Sums, Trails, lags_of, windows_over
@@ -80,17 +79,17 @@ def extract_profiles(
         right=-geometry.surface_charge,
         charge_model="formal charges",
     )
-    return profiles_of(
-        _sums(tracks, kind, z, geometry, plan),
-        plan,
-        SimpleNamespace(names=names, charge_number=z),
+    case = Case(
+        names,
+        z,
         Planar("z", geometry.left, geometry.right),
-        temperature=geometry.temperature,
-        replicates=settings.replicates,
-        seed=settings.seed,
-        electrics=electrics,
-        D_bulk=D_bulk,
-        progress=progress,
+        electrics,
+        geometry.temperature,
+        settings.replicates,
+        settings.seed,
+    )
+    return profiles_of(
+        _sums(tracks, kind, z, geometry, plan), plan, case, D_bulk, progress
     )
 
 

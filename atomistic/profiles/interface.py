@@ -12,7 +12,7 @@ import xarray as xr
 from ...core.errors import InputError
 from ...core.units import NM, PS
 from .coordinates import Coordinate, Planar
-from .estimates import Electrics, densities_of, profiles_of
+from .estimates import Case, Electrics, densities_of, profiles_of
 from .particles import Particles, Species, particles_of
 from .source import Source
 from .sums import Plan, Sums, lags_of, windows_over
@@ -120,19 +120,8 @@ def interface_profiles(
         When selections, charges, boxes, times or lengths do not fit, or a particle of a
         species leaves the walls.
     """
-    source, plan, sums = _summed(universe, species, resolution, view, progress)
-    return profiles_of(
-        sums,
-        plan,
-        source.particles,
-        view.coordinate,
-        temperature=view.temperature,
-        replicates=resolution.replicates,
-        seed=resolution.seed,
-        electrics=view.electrics,
-        D_bulk=D_bulk,
-        progress=progress,
-    )
+    summed = _summed(universe, species, resolution, view, progress)
+    return profiles_of(*summed, D_bulk, progress)
 
 
 def density_profiles(
@@ -151,25 +140,24 @@ def density_profiles(
         ``density-profiles/1``; the lag of `resolution` does not matter.
     """
     how = replace(resolution, lag=0.0)
-    source, plan, sums = _summed(universe, species, how, view, progress)
-    return densities_of(
-        sums,
-        plan,
-        source.particles,
-        view.coordinate,
-        temperature=view.temperature,
-        replicates=resolution.replicates,
-        seed=resolution.seed,
-        electrics=view.electrics,
-    )
+    return densities_of(*_summed(universe, species, how, view, progress))
 
 
 def _summed(
     universe, species, how: Resolution, view: View, progress
-) -> tuple[Source, Plan, Sums]:
+) -> tuple[Sums, Plan, Case]:
     from .stream import collect  # MDAnalysis takes a second to import
 
     particles = particles_of(universe, species, view.charges)
+    case = Case(
+        particles.names,
+        particles.charge_number,
+        view.coordinate,
+        view.electrics,
+        view.temperature,
+        how.replicates,
+        how.seed,
+    )
     group = None if view.moving is None else universe.select_atoms(view.moving)
     if group is not None and group.n_atoms == 0:
         raise InputError(
@@ -180,7 +168,7 @@ def _summed(
     plan = _plan(source, how, view.start, frames)
     sums = collect(source, plan, view.processes, progress)
     _check_inside(particles, sums, view.coordinate)
-    return source, plan, sums
+    return sums, plan, case
 
 
 def _frames(universe, start: int, stop: int | None) -> int:

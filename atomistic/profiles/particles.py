@@ -149,13 +149,15 @@ def particles_of(
         mass.append(float(weights.mean()))
         followed.append(np.full(len(ids), s))
         atoms.append(ids)
-    kind, rows = _kinds(member, q, m)
+    kind, (members, kind_charge, kind_mass) = _kinds(member, q, m)
     return Particles(
         list(specs),
         np.array(numbers),
         np.array(mass),
         kind,
-        *rows,
+        members,
+        kind_charge,
+        kind_mass,
         bodies,
         np.concatenate(followed),
         np.concatenate(atoms),

@@ -193,12 +193,12 @@ class Sums:
             return
         for s in range(self.counts.shape[1]):
             mine = kind == s
-            seen = count_survivors(
+            stays = count_survivors(
                 z[:, mine], x[:, mine], plan.windows, plan.lag, plan.spacing
             )
-            self.stayed[unit, s] += seen.number[0]
-            self.growth[unit, s] += seen.growth[0]
-            self.spent[unit, s] += seen.time[0]
+            self.stayed[unit, s] += stays.number[0]
+            self.growth[unit, s] += stays.growth[0]
+            self.spent[unit, s] += stays.time[0]
 
     def merged(self, units: Units) -> Sums:
         """The same with units made of these."""
