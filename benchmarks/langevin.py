@@ -8,7 +8,7 @@ the friction of D(z). Lengths are in nm, times in ps, W in kT.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -78,22 +78,14 @@ def walk(
     """Overdamped motion; starts from equilibrium unless told where to start.
 
     `bias` (kT) is added to W, as the harmonic bias of an umbrella window is.
-    """  # fmt: skip
+    """
     rng = np.random.default_rng(seed)
     work = shape.work if bias is None else lambda z: shape.work(z) + bias(z)
-    biased = Shape(shape.name, shape.width, work, shape.perpendicular, shape.parallel)
-    fine = np.linspace(0, shape.width, 20 * TABLE // 16 + 1)
-    middle = 0.5 * (fine[1:] + fine[:-1])
-    steps = np.diff(fine) / np.sqrt(shape.perpendicular(middle))
-    q_of = np.concatenate([[0.0], np.cumsum(steps)])
+    fine, q_of, drift, plane = _tables(shape, work, dt)
     top = q_of[-1]
-    q_table = (np.arange(TABLE) + 0.5) * top / TABLE
-    z_table = np.interp(q_table, q_of, fine)
-    energy = work(z_table) - 0.5 * np.log(shape.perpendicular(z_table))
-    drift = -np.gradient(energy, q_table) * dt
-    plane = shape.parallel(z_table) * dt
-    z = biased.equilibrium(rng, walkers) if start is None else start
-    q = np.interp(z, fine, q_of)
+    if start is None:
+        start = replace(shape, work=work).equilibrium(rng, walkers)
+    q = np.interp(start, fine, q_of)
     stride, spread = round(save / dt), np.zeros(walkers)
     saved, spreads = np.empty((frames, walkers)), np.empty((frames, walkers))
 
@@ -114,6 +106,18 @@ def walk(
             spread += plane[here]
     xy = np.sqrt(2 * spreads)[..., None] * rng.standard_normal((frames, walkers, 2))
     return Walk(np.interp(saved, q_of, fine), np.cumsum(xy, axis=0), save)
+
+
+def _tables(shape: Shape, work: Profile, dt: float):
+    """Grid of z and q on it; drift of q and spread in the plane in a step, against q."""
+    fine = np.linspace(0, shape.width, TABLE + 1)
+    middle = 0.5 * (fine[1:] + fine[:-1])
+    steps = np.diff(fine) / np.sqrt(shape.perpendicular(middle))
+    q_of = np.concatenate([[0.0], np.cumsum(steps)])
+    q = (np.arange(TABLE) + 0.5) * q_of[-1] / TABLE
+    z = np.interp(q, q_of, fine)
+    energy = work(z) - 0.5 * np.log(shape.perpendicular(z))
+    return fine, q_of, -np.gradient(energy, q) * dt, shape.parallel(z) * dt
 
 
 def walk_underdamped(

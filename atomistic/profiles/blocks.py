@@ -8,7 +8,8 @@ remembers, are independent whatever the particles do. They are the units when th
 enough of them. A run that is too short for that has none; then groups of particles are
 resampled, each with its whole history. That is right for independent particles, too wide
 for densities of a dense liquid, which fluctuate less than those of independent particles,
-and too narrow if particles move in clusters: `coupling` tells which.
+and too narrow if particles move in clusters. `coupling` tells which; if it says clusters,
+time blocks are taken even where they are few or correlated, as the lesser evil.
 """
 
 from __future__ import annotations
@@ -22,11 +23,15 @@ from ...core.errors import InputError
 #: Fewest time blocks that are resampled by themselves. Student's t for 9 degrees of
 #: freedom is 15 % above the normal quantile; below that intervals grow quickly.
 FEWEST = 10
+#: Fewest that are, where particles move together: there groups would be worse.
+FEW = 4
 #: Units aimed at when particles are split into groups.
 GROUPED = 24
 #: Correlation of neighbouring blocks that is called none: an exponential memory is then
 #: a sixth of a block, and errors are 9 % too small.
 MAX_CORRELATION = 0.10
+#: Coupling above which groups of particles are not independent.
+TOGETHER = 1.5
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,11 @@ class Units:
         rho = self.blocking.correlation[self.blocking.length == self.length]
         memory = f", neighbours correlated by {rho[0]:.2f}" if len(rho) else ""
         reason = "" if self.plateau else "; the run is shorter than its memory"
+        if self.groups > 1 and self.coupling > TOGETHER:
+            reason += (
+                f"; particles move together: errors are up to {self.coupling**0.5:.1f} "
+                "times too small"
+            )
         return (
             f"{self.n} units: {self.blocks} time blocks{how}, {self.length} base blocks "
             f"each{memory}{reason}"
@@ -167,13 +177,17 @@ def choose_units(
         np.add.at(total, block[mine], counts[mine])
         series.append(total)
     curve = blocking(series)
+    together = coupling(counts, replica, block, group)
     length = _shortest_independent(curve, shortest)
-    sizes = [len(s) for s in series]
     plateau = length is not None
+    if not plateau:
+        length = _less_evil(curve, shortest, together)
+    sizes = [len(s) for s in series]
     parts = [max(1, size // length) if length else 1 for size in sizes]
     available = int(group.max()) + 1
     groups = 1
-    if sum(parts) < FEWEST:
+    splits = not together > TOGETHER or sum(parts) < FEW
+    if sum(parts) < FEWEST and splits:
         wanted = min(available, -(-GROUPED // sum(parts)))
         # Groups of equal size: a divisor of what there is.
         groups = next(g for g in range(wanted, available + 1) if available % g == 0)
@@ -194,7 +208,6 @@ def choose_units(
         place = offsets[r] + block[mine] * part // size
         index[mine] = place * groups + group[mine] * groups // available
     shown = length if length else max(sizes)
-    together = coupling(counts, replica, block, group)
     return Units(index, n, shown, sum(parts), groups, plateau, together, curve)
 
 
@@ -208,6 +221,19 @@ def _shortest_independent(curve: Blocking, shortest: int) -> int | None:
         if length >= shortest and calm and stays:
             return int(length)
     return None
+
+
+def _less_evil(curve: Blocking, shortest: int, together: float) -> int | None:
+    """Length of correlated time blocks that lack less variance than groups would.
+
+    Errors from blocks whose neighbours are correlated by rho lack a factor 1 + 2 rho of
+    variance, those from groups the coupling.
+    """
+    enough = np.flatnonzero((curve.number >= FEWEST) & (curve.length >= shortest))
+    if len(enough) == 0 or not together > TOGETHER:
+        return None
+    lacking = 1 + 2 * max(curve.correlation[enough[-1]], 0.0)
+    return int(curve.length[enough[-1]]) if together > lacking else None
 
 
 def coupling(

@@ -51,7 +51,7 @@ class LagScan:
         Larger of the largest smoothed difference between the chosen lag and longer ones
         and a third of that between cells of single and double width, in excess of their
         standard errors, shape (n + 1,), nm2/ps. Where D goes like 1 / lag to its limit,
-        as it does after ballistic starts, twice the lag shows half of what is missing.
+        as after ballistic starts, twice the lag shows half of what is missing.
     """
 
     lags: np.ndarray

@@ -88,6 +88,23 @@ def test_coupling_tells_who_moves_together():
     assert coupling(counts, *labels(1, 400, 24)) < 0.01
 
 
+def test_groups_of_clones_are_reported():
+    """Where only groups are left and they move together, the report says so."""
+    counts = grouped(8, 24, 10, 0.99, 5, clones=4)
+    units = choose_units(counts, *labels(1, 8, 24))
+    assert not units.plateau
+    assert units.groups == 24
+    assert "move together" in units.report()
+
+
+def test_correlated_blocks_are_better_than_clones():
+    """Neighbours correlated by 0.6 lack a factor of 2, groups of 8 clones one of 8."""
+    counts = grouped(16, 24, 10, 0.95, 5, clones=8)
+    units = choose_units(counts, *labels(1, 16, 24))
+    assert not units.plateau
+    assert (units.blocks, units.groups) == (16, 1)
+
+
 def test_merged_sums_are_additive():
     counts = grouped(64, 12, 5, 0.9, 9)
     units = choose_units(counts, *labels(1, 64, 12))
