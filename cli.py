@@ -152,10 +152,12 @@ def profiles(
         list[str],
         typer.Option(help="NAME=SELECTION or NAME=residues:SELECTION; repeat."),
     ],
-    block: Annotated[str, typer.Option(help="Unit of the bootstrap, such as '100 ps'.")],
     temperature: Annotated[str, typer.Option(help="Such as '300 K'.")],
     lag: Annotated[
         Text, typer.Option(help="Of displacements, '2 ps'; without it no diffusion.")
+    ] = None,
+    block: Annotated[
+        Text, typer.Option(help="Unit of the bootstrap; by default the run's memory.")
     ] = None,
     topology: Annotated[File, typer.Option(help="With charges and masses.")] = None,
     out: Annotated[Path, typer.Option(help="NetCDF file.")] = Path("profiles.nc"),

@@ -177,8 +177,8 @@ def memory(folder: Path, frames: int) -> list[dict]:
     growth = peaks[1] / peaks[0] - 1
     more = peaks[1] + (peaks[1] - peaks[0]) / 0.9 * (1e6 / frames - 1)
     note = (
-        f"{peaks[0]:.0f} MiB at {frames // 10}, {peaks[1]:.0f} MiB at {frames} frames, 333 "
-        f"molecules followed; 1e6 frames by this line: {more:.0f} MiB"
+        f"{peaks[0]:.0f} MiB at {frames // 10}, {peaks[1]:.0f} MiB at {frames} frames, "
+        f"333 molecules followed; 1e6 frames by this line: {more:.0f} MiB"
     )
     return [figure("growth of peak memory, tenfold frames", growth, "1", "<=", 0.1, note)]
 

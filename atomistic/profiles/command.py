@@ -35,7 +35,7 @@ class Request:
     charges
         ``SELECTION=CHARGE``, e.
     bin, lag, block
-        With units; without a lag nobody is followed.
+        With units; without a lag nobody is followed, without a block it is chosen.
     geometry, axis
         ``planar``, ``cylindrical`` or ``spherical``; ``x``, ``y`` or ``z``.
     left, right, radius
@@ -56,7 +56,7 @@ class Request:
     charges: Sequence[str]
     bin: str
     lag: str | None
-    block: str
+    block: str | None
     temperature: str
     geometry: str = "planar"
     axis: str = "z"
@@ -100,7 +100,7 @@ def run(request: Request, out: Path, plot: Path | None, quiet: bool) -> xr.Datas
     resolution = Resolution(
         quantity(request.bin, "m"),
         0.0 if request.lag is None else quantity(request.lag, "s"),
-        quantity(request.block, "s"),
+        None if request.block is None else quantity(request.block, "s"),
         request.replicates,
         request.seed,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,6 +12,7 @@ import xarray as xr
 
 from ...core.errors import InputError
 from ...core.units import NM, PS
+from .blocks import choose_units
 from .coordinates import Coordinate, Planar
 from .estimates import Case, Electrics, densities_of, profiles_of
 from .particles import Particles, Species, particles_of
@@ -21,6 +23,8 @@ Progress = Callable[[float, float, str], None]
 
 #: Units that a long trajectory's blocks are pooled into.
 MOST_UNITS = 64
+#: Blocks of runs that are too short for independent ones.
+FALLBACK = 8
 #: Fewest blocks for errors.
 FEWEST_UNITS = 4
 #: Fewest cells: D_perp is fitted on half as many, too.
@@ -38,14 +42,15 @@ class Resolution:
     lag
         Of D_perp, and the longer one of D_par, s.
     block
-        Unit of the block bootstrap, s.
+        Unit of the block bootstrap, s; chosen by the memory of the density (`blocks`)
+        when None.
     replicates, seed
         Of the bootstrap.
     """
 
     bin: float
     lag: float
-    block: float
+    block: float | None = None
     replicates: int = 200
     seed: int = 0
 
@@ -168,7 +173,28 @@ def _summed(
     plan = _plan(source, how, view.start, frames)
     sums = collect(source, plan, view.processes, progress)
     _check_inside(particles, sums, view.coordinate)
+    if how.block is None:
+        sums, plan = _independent(sums, plan)
     return sums, plan, case
+
+
+def _independent(sums: Sums, plan: Plan) -> tuple[Sums, Plan]:
+    """Blocks merged until they are independent of each other."""
+    n = len(sums.frames)
+    index, alone = np.arange(n), np.zeros(n, dtype=int)
+    shortest = -(-2 * plan.lag // (plan.block * plan.pool))
+    try:
+        units = choose_units(sums.counts.reshape(n, -1), alone, index, alone, shortest)
+        merged, length = units.index, units.length
+    except InputError:
+        # Nothing is independent of what the run began with.
+        warnings.warn(
+            f"the density remembers as long as the run: errors of {FALLBACK} blocks are "
+            "too small; run longer",
+            stacklevel=4,
+        )
+        merged, length = index * FALLBACK // n, n // FALLBACK
+    return sums.merged(merged), replace(plan, pool=plan.pool * length)
 
 
 def _frames(universe, start: int, stop: int | None) -> int:
@@ -197,8 +223,10 @@ def _plan(source: Source, how: Resolution, start: int, frames: int) -> Plan:
         )
     extent = source.coordinate.extent(box)
     n = 2 * max(FEWEST_CELLS // 2, round(extent * NM / how.bin / 2))
-    block = _steps(how.block, spacing, "a block")
     lag = _steps(how.lag, spacing, "the lag") if how.lag else 0
+    block = max(frames // MOST_UNITS, 2 * lag, 1)
+    if how.block is not None:
+        block = _steps(how.block, spacing, "a block")
     if lag and not 2 <= lag <= block / 2:
         raise InputError(
             "the lag",

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from .blocks import Units
 from .parallel import PARTS, count_survivors, lay_windows
 
 #: Width of windows for D_par, nm: wide beside sqrt(2 D lag).
@@ -200,15 +199,21 @@ class Sums:
             self.growth[unit, s] += stays.growth[0]
             self.spent[unit, s] += stays.time[0]
 
-    def merged(self, units: Units) -> Sums:
-        """The same with units made of these."""
+    def merged(self, index: np.ndarray) -> Sums:
+        """The same with units made of these; `index` tells whose part each is, (U,)."""
+
+        def merge(sums: np.ndarray) -> np.ndarray:
+            total = np.zeros((index.max() + 1, *sums.shape[1:]), dtype=sums.dtype)
+            np.add.at(total, index, sums)
+            return total
+
         parts = {
-            one.name: units.merge(getattr(self, one.name))
+            one.name: merge(getattr(self, one.name))
             for one in fields(self)
             if one.name not in ("transitions", "outside")
         }
         pairs = {
-            lag: np.stack([units.merge(one) for one in counts])
+            lag: np.stack([merge(one) for one in counts])
             for lag, counts in self.transitions.items()
         }
         return Sums(**parts, outside=self.outside, transitions=pairs)

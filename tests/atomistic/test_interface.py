@@ -197,6 +197,22 @@ def test_long_trajectories_pool_blocks():
     assert ds.attrs["block_length"] == pytest.approx(5e-12)
 
 
+def test_blocks_are_chosen_by_the_memory_of_the_density(slab, profiles):
+    """Positions without memory need no merging; the slab remembers most of its run."""
+    x = np.random.default_rng(5).uniform(0, 2.0, (640, 100, 3))
+    how = Resolution(0.1 * NM, 0.0, None, 50, 1)
+    view = View(300.0, electrics=Electrics("periodic"))
+    ds = density_profiles(universe(x, 0.1, (2.0,) * 3), IONS, how, view)
+    assert ds.attrs["n_units"] == 64
+    assert ds.attrs["block_length"] == pytest.approx(1 * PS)
+    how = Resolution(HOW.bin, HOW.lag, None, HOW.replicates, HOW.seed)
+    with pytest.warns(UserWarning, match="remembers as long as the run"):
+        ds = run(slab, IONS, how, temperature=1200.0, coordinate=WALLS)
+    assert ds.attrs["n_units"] == 8
+    spread = [one["D_perp"].values[1:].std(axis=0).mean() for one in (ds, profiles)]
+    assert spread[0] == pytest.approx(spread[1], rel=0.5)
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
