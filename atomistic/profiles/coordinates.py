@@ -26,6 +26,8 @@ class Coordinate(Protocol):
         ``"planar"``, ``"cylindrical"`` or ``"spherical"``.
     along
         Axes along which particles move parallel to the interface.
+    everywhere
+        Whether every place of the box is in a cell.
     """
 
     @property
@@ -36,13 +38,24 @@ class Coordinate(Protocol):
     def along(self) -> list[int]:
         """See above."""
 
+    @property
+    def everywhere(self) -> bool:
+        """See above."""
+
     def extent(self, box: np.ndarray) -> float:
         """Of the coordinate in a box of lengths (3,)."""
 
     def across(
-        self, positions: np.ndarray, box: np.ndarray, origin: np.ndarray | None
+        self,
+        positions: np.ndarray,
+        box: np.ndarray,
+        origin: np.ndarray | None,
+        unit: float = 1.0,
     ) -> np.ndarray:
-        """Coordinate of positions (n, 3), from 0; outside it is negative or too large."""
+        """Coordinate of positions (n, 3), from 0; outside it is negative or too large.
+
+        `unit` is that of the positions, in nm.
+        """
 
     def volumes(self, faces: np.ndarray, box: np.ndarray) -> np.ndarray:
         """Volumes of the cells between faces (n + 1,) in a box of lengths (3,)."""
@@ -91,22 +104,29 @@ class Planar:
         """The other two axes."""
         return [i for i in range(3) if i != AXES[self.axis]]
 
+    @property
+    def everywhere(self) -> bool:
+        """Unless there are walls."""
+        return self.left is None
+
     def extent(self, box):
         """Between the walls, or the length of the box."""
         if self.left is None or self.right is None:
             return float(box[AXES[self.axis]])
         return (self.right - self.left) / NM
 
-    def across(self, positions, box, origin):
+    def across(self, positions, box, origin, unit=1.0):
         """Into the first period right of the left wall."""
         k = AXES[self.axis]
-        s = positions[:, k].astype(float)
+        s = positions[:, k] * np.float64(unit)
         if origin is not None:
             # Without walls the origin is the middle.
             s -= origin[k] if self.left is not None else origin[k] - 0.5 * box[k]
         if self.left is not None:
             s -= self.left / NM
-        return s - box[k] * np.floor(s / box[k])
+        if s.min() < 0 or s.max() >= box[k]:
+            s -= box[k] * np.floor(s / box[k])
+        return s
 
     def volumes(self, faces, box):
         """Slices of the box."""
@@ -146,14 +166,19 @@ class Cylindrical:
         """The axis."""
         return [AXES[self.axis]]
 
+    @property
+    def everywhere(self) -> bool:
+        """No: the corners are not."""
+        return False
+
     def extent(self, box):
         """The radius."""
         return self.radius / NM
 
-    def across(self, positions, box, origin):
+    def across(self, positions, box, origin, unit=1.0):
         """Nearest image to the origin, by default the middle of the box."""
         plane = [i for i in range(3) if i != AXES[self.axis]]
-        return _from(positions, box, origin, plane)
+        return _from(positions * unit, box, origin, plane)
 
     def volumes(self, faces, box):
         """Shells as long as the box."""
@@ -187,13 +212,18 @@ class Spherical:
         """None: no direction stays parallel."""
         return []
 
+    @property
+    def everywhere(self) -> bool:
+        """No: the corners are not."""
+        return False
+
     def extent(self, box):
         """The radius."""
         return self.radius / NM
 
-    def across(self, positions, box, origin):
+    def across(self, positions, box, origin, unit=1.0):
         """Nearest image to the origin, by default the middle of the box."""
-        return _from(positions, box, origin, [0, 1, 2])
+        return _from(positions * unit, box, origin, [0, 1, 2])
 
     def volumes(self, faces, box):
         """Shells."""

@@ -60,9 +60,9 @@ class Source:
             )
         return ANGSTROM * lengths[:3].astype(float)
 
-    def origin(self, x: np.ndarray, box: np.ndarray) -> np.ndarray | None:
+    def origin(self, x: np.ndarray | None, box: np.ndarray) -> np.ndarray | None:
         """Centre of what moves, nm."""
-        if self.moving is None:
+        if self.moving is None or x is None:
             return None
         return _centre(x, box, self.moving.indices, self.particles.masses)
 

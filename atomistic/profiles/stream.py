@@ -23,6 +23,8 @@ Progress = Callable[[float, float, str], None]
 JUMP = 0.4
 #: Part of all mass above which the followed particles' common motion is drift.
 ALL_MASS = 0.99
+#: Rounding by which a particle may lie beyond the last face.
+EDGE = 1 + 1e-9
 #: Frames between reports.
 REPORT = 256
 
@@ -56,27 +58,44 @@ class Pass(AnalysisBase):
         self._x = np.empty((size, len(p.followed), along))
         self._boxes = np.empty((size, along))
         self._filled, self._start = 0, self.start
+        # Densities of atoms need one coordinate alone.
+        self._whole = bool(plan.lag or p.bodies or self._source.moving is not None)
         self._kinds = p.member.shape[1]
+        self._everywhere = self._source.coordinate.everywhere
+        self._first = p.kind * (plan.n + 1)
+        shape = plan.units, self._kinds * (plan.n + 1)
+        self._seen = np.zeros(shape, dtype=np.int64)
+        self._known = np.zeros(plan.units)
         self._time = self._lengths = None
 
     def _single_frame(self):
         source, ts = self._source, self._ts
         lengths = ts.dimensions
         if self._lengths is None or not np.array_equal(lengths, self._lengths):
+            self._add_boxes()
             self._lengths, self._box = lengths, source.box(ts)
             self._extent = source.coordinate.extent(self._box)
-            faces = np.linspace(0, self._extent, self._plan.n + 1)
-            self._volumes = source.coordinate.volumes(faces, self._box)
         self._check_time(ts)
-        x = ANGSTROM * ts.positions
+        x = ANGSTROM * ts.positions if self._whole else None
         origin = source.origin(x, self._box)
-        s = source.coordinate.across(x, self._box, origin)
+        s = source.coordinate.across(ts.positions, self._box, origin, ANGSTROM)
         if ts.frame < self._last:
-            self._count(ts.frame, s, x, origin)
+            self._count(self._plan.unit(ts.frame), s, x, origin)
         if self._plan.lag:
             self._keep(s, x, origin)
         if self._progress is not None and ts.frame % REPORT == 0:
             self._progress(ts.frame - self.start)
+
+    def _add_boxes(self):
+        """Add the volumes of the frames that had the last box."""
+        if self._lengths is None:
+            return
+        faces = np.linspace(0, self._extent, self._plan.n + 1)
+        volumes = self._source.coordinate.volumes(faces, self._box)
+        alike = self._sums.frames - self._known
+        self._sums.extent += alike * self._extent
+        self._sums.volume += alike[:, None] * volumes
+        self._known = self._sums.frames.copy()
 
     def _check_time(self, ts):
         if self._time is not None:
@@ -90,33 +109,40 @@ class Pass(AnalysisBase):
                 )
         self._time = ts.time
 
-    def _count(self, frame, s, x, origin):
-        p, plan, sums = self._source.particles, self._plan, self._sums
-        n, unit, across = plan.n, plan.unit(frame), self._source.coordinate.across
+    def _count(self, unit, s, x, origin):
+        p, n, sums = self._source.particles, self._plan.n, self._sums
         sums.frames[unit] += 1
-        sums.extent[unit] += self._extent
-        sums.volume[unit] += self._volumes
         cell = (s * (n / self._extent)).astype(np.intp)
-        kind, charges, masses = p.kind, p.charges, p.masses
-        if cell.max() >= n or s.min() < 0:
-            inside = (s >= 0) & (cell < n)
-            sums.outside += p.member @ np.bincount(kind[~inside], minlength=self._kinds)
-            cell, kind = cell[inside], kind[inside]
+        first, charges, masses = self._first, p.charges, p.masses
+        if not self._everywhere:
+            inside = (s >= 0) & (s <= self._extent * EDGE)
+            sums.outside += p.member @ np.bincount(p.kind[~inside], minlength=self._kinds)
+            cell, first = cell[inside], first[inside]
             charges, masses = charges[inside], masses[inside]
-        seen = np.bincount(kind * n + cell, minlength=self._kinds * n).reshape(-1, n)
-        sums.counts[unit] += p.member @ seen
+        # The last cell of each kind is for those on the last face.
+        self._seen[unit] += np.bincount(first + cell, minlength=self._seen.shape[1])
         if self._weighted:
+            cell = np.minimum(cell, n - 1)
             sums.charge[unit] += np.bincount(cell, charges, minlength=n)
             sums.mass[unit] += np.bincount(cell, masses, minlength=n)
-        else:
-            sums.charge[unit] += p.kind_charge @ seen
-            sums.mass[unit] += p.kind_mass @ seen
         for k in p.bodies:
-            at = across(p.centres(k, x, self._box), self._box, origin)
-            here = (at * (n / self._extent)).astype(np.intp)
-            held = (at >= 0) & (here < n)
-            sums.counts[unit, k] += np.bincount(here[held], minlength=n)
+            centres = p.centres(k, x, self._box)
+            at = self._source.coordinate.across(centres, self._box, origin)
+            held = (at >= 0) & (at <= self._extent * EDGE)
+            here = (at[held] * (n / self._extent)).astype(np.intp)
+            sums.counts[unit, k] += np.bincount(np.minimum(here, n - 1), minlength=n)
             sums.outside[k] += (~held).sum()
+
+    def _add_kinds(self):
+        """Turn what was seen of each kind into species, charge and mass."""
+        p, sums = self._source.particles, self._sums
+        seen = self._seen.reshape(len(self._seen), self._kinds, -1)
+        seen[..., -2] += seen[..., -1]
+        seen = seen[..., :-1]
+        sums.counts += np.einsum("sk,ukz->usz", p.member, seen)
+        if not self._weighted:
+            sums.charge += np.einsum("k,ukz->uz", p.kind_charge, seen)
+            sums.mass += np.einsum("k,ukz->uz", p.kind_mass, seen)
 
     def _keep(self, s, x, origin):
         p, i, coordinate = self._source.particles, self._filled, self._source.coordinate
@@ -125,9 +151,9 @@ class Pass(AnalysisBase):
             z = coordinate.across(where, self._box, origin)
         else:
             where, z = x[p.atoms], s[p.atoms]
-        self._z[i] = np.where(
-            z < self._extent, z * (self._plan.extent / self._extent), -1
-        )
+        scale = self._plan.extent / self._extent
+        z = np.where(z < self._extent * EDGE, np.minimum(z, self._extent / EDGE), -1)
+        self._z[i] = z * scale
         along = coordinate.along
         self._x[i], self._boxes[i] = where[:, along], self._box[along]
         self._filled += 1
@@ -169,6 +195,8 @@ class Pass(AnalysisBase):
     def _conclude(self):
         while self._filled and self._start < self._last:
             self._close()
+        self._add_boxes()
+        self._add_kinds()
         self.results.sums = self._sums
 
 
