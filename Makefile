@@ -15,5 +15,6 @@ lint: setup
 bench: setup
 	@$(RUN)python benchmarks/foundation.py --json benchmarks/foundation.json
 	@$(RUN)python benchmarks/continuum.py --json benchmarks/continuum.json
+	@$(RUN)python benchmarks/profiles.py --json benchmarks/profiles.json
 clean:
 	rm -rf .venv .dev build *.egg-info

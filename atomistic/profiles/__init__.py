@@ -25,6 +25,7 @@ from .green_kubo import GreenKubo, green_kubo
 from .interface import Resolution, View, density_profiles, interface_profiles
 from .particles import Species
 from .paths import Paths, centres_of_mass, unwrap
+from .readers import read_dielectric, read_paths
 from .regions import inside_shell, inside_slab
 from .residence import Residence, residence
 from .settings import Geometry, ProfileSettings, even_spacing
@@ -70,6 +71,8 @@ __all__ = [
     "planar_potential",
     "pore_profile",
     "radial_potential",
+    "read_dielectric",
+    "read_paths",
     "residence",
     "stationarity",
     "unwrap",
