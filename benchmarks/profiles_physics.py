@@ -46,11 +46,11 @@ def water(length: float, block: float) -> list[dict]:
     drop = ds["potential"].values[:, on_faces].mean(axis=1)
     rho, phi = half_width95(density, n), half_width95(drop, n)
     note = f"{n} blocks of {ds.attrs['block_length'] / PS:.0f} ps"
-    off = abs(density[0] - 0.99) - 0.01
+    off, deviation = abs(density[0] - 0.99) - 0.01, float(abs(drop[0] + 0.6))
     return [
         figure("SPC/E slab: density outside 0.98-1.00 g/cc", max(off, 0.0), "g/cc", "<=",
                float(rho), f"{density[0]:.4f} +- {rho:.4f}; {note}"),
-        figure("SPC/E slab: |phi(liquid) - phi(vapour) + 0.6 V|", float(abs(drop[0] + 0.6)),
+        figure("SPC/E slab: |phi(liquid) - phi(vapour) + 0.6 V|", deviation,
                "V", "<=", float(phi), f"{drop[0]:.3f} +- {phi:.3f} V; {note}"),
     ]  # fmt: skip
 
