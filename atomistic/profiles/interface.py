@@ -17,6 +17,7 @@ from .coordinates import Coordinate, Planar
 from .estimates import Case, Electrics, densities_of, profiles_of
 from .particles import Particles, Species, particles_of
 from .source import Source
+from .stationarity import steadiness
 from .sums import Plan, Sums, lags_of, windows_over
 
 Progress = Callable[[float, float, str], None]
@@ -117,7 +118,9 @@ def interface_profiles(
     Returns
     -------
     Dataset
-        ``interface-profiles/1`` (`estimates.profiles_of`).
+        ``interface-profiles/1`` (`estimates.profiles_of`); attributes ``steady`` and
+        ``steady_verdict`` tell whether halves of a planar run, and of its cell, agree
+        (`stationarity.steadiness`).
 
     Raises
     ------
@@ -125,8 +128,14 @@ def interface_profiles(
         When selections, charges, boxes, times or lengths do not fit, or a particle of a
         species leaves the walls.
     """
-    summed = _summed(universe, species, resolution, view, progress)
-    return profiles_of(*summed, D_bulk, progress)
+    sums, plan, case = _summed(universe, species, resolution, view, progress)
+    found = profiles_of(sums, plan, case, D_bulk, progress)
+    # Halves of a cell that is no planar one differ by themselves.
+    if view.coordinate.kind == "planar":
+        verdict = steadiness(sums, plan, case.names)
+        found.attrs["steady"] = int(verdict["ok"])
+        found.attrs["steady_verdict"] = verdict["verdict"]
+    return found
 
 
 def density_profiles(

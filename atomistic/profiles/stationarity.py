@@ -9,6 +9,7 @@ import xarray as xr
 
 from .settings import Geometry, ProfileSettings
 from .statistics import Track, count_cells, follow_windows, load_tracks
+from .sums import Plan, Sums
 
 #: Cells for comparing halves, nm: wide enough for block means to be normal.
 COARSE = 0.15
@@ -59,14 +60,54 @@ def stationarity(
     ):
         text = f"mobility of {name}, slower half of the slab over the faster"
         checks.append(_check(text, ratio, ">=", MIN_MOBILITY_RATIO))
+    return _judged(checks)
+
+
+def _judged(checks: list[dict]) -> dict:
+    """Verdict on checks."""
     failed = [c["name"] for c in checks if c["ok"] is False]
     unjudged = [c["name"] for c in checks if c["ok"] is None]
-    verdict = "steady and molten throughout, by every check that could be made"
+    verdict = "steady and mobile throughout, by every check that could be made"
     if failed:
         verdict = "NOT steady: " + "; ".join(failed)
     if unjudged:
         verdict += " (too short to judge: " + "; ".join(unjudged) + ")"
     return {"ok": not failed, "verdict": verdict, "checks": checks}
+
+
+def steadiness(sums: Sums, plan: Plan, names: Sequence[str]) -> dict:
+    """`stationarity` of what one pass over a trajectory summed, without energies.
+
+    Parameters
+    ----------
+    sums, plan
+        What was summed; units follow each other in time.
+    names
+        Of the species.
+    """
+    merge = max(1, round(COARSE / (plan.extent / plan.n)))
+    n = plan.n // merge * merge
+    counts = sums.counts[..., :n].reshape(*sums.counts.shape[:2], -1, merge).sum(axis=-1)
+    counts = counts / sums.frames[:, None, None]
+    first = np.arange(len(counts)) < len(counts) // 2
+    checks = [
+        _check("density, first and second half of the run", drift_of(counts, first),
+               "<=", MAX_DRIFT),
+        _check("density, correlation of neighbouring blocks", correlation_of([counts]),
+               "<=", MAX_BLOCK_CORRELATION),
+    ]  # fmt: skip
+    middle = 0.5 * plan.extent
+    left, right = plan.windows[:, 1] <= middle, plan.windows[:, 0] >= middle
+    for s, name in enumerate(names):
+        grown, spent = sums.growth[:, s].sum(axis=0), sums.spent[:, s].sum(axis=(0, 2))
+        halves = [
+            grown[side].sum() / spent[side].sum() if spent[side].sum() else None
+            for side in (left, right)
+        ]
+        ratio = None if None in halves else min(halves) / max(*halves, 1e-300)
+        text = f"mobility of {name}, slower half of the cell over the faster"
+        checks.append(_check(text, ratio, ">=", MIN_MOBILITY_RATIO))
+    return _judged(checks)
 
 
 def _check(name: str, value: float | None, op: str, limit: float) -> dict:
@@ -89,8 +130,19 @@ def _halves(tracks: Sequence[Track]) -> np.ndarray:
 
 def _density_drift(tracks, kind, n_species: int, width: float) -> float | None:
     n = max(4, round(width / COARSE))
-    counts = count_cells(tracks, kind, n_species, width, n)
-    first = _halves(tracks)
+    return drift_of(count_cells(tracks, kind, n_species, width, n), _halves(tracks))
+
+
+def drift_of(counts: np.ndarray, first: np.ndarray) -> float | None:
+    """Difference of the mean densities of halves in units of its error; None: too short.
+
+    Parameters
+    ----------
+    counts
+        Mean counts of each unit in cells, shape (U, S, n).
+    first
+        Which units belong to the first half, shape (U,).
+    """
     a, b = counts[first], counts[~first]
     if min(len(a), len(b)) < 2:
         return None  # no error to compare with
@@ -101,11 +153,20 @@ def _density_drift(tracks, kind, n_species: int, width: float) -> float | None:
 
 
 def _block_correlation(tracks, kind, n_species: int, width: float) -> float | None:
-    """Correlation of the density in neighbouring blocks, mean over cells and species."""
     n = max(4, round(width / COARSE))
+    return correlation_of([count_cells([t], kind, n_species, width, n) for t in tracks])
+
+
+def correlation_of(series: Sequence[np.ndarray]) -> float | None:
+    """Correlation of the density in neighbouring blocks, mean over cells and species.
+
+    Parameters
+    ----------
+    series
+        Counts of the blocks of each replica in their order, shape (B, S, n).
+    """
     product = square = 0.0
-    for track in tracks:
-        counts = count_cells([track], kind, n_species, width, n)
+    for counts in series:
         if len(counts) < 4:
             return None  # too few to tell
         deviation = counts - counts.mean(axis=0)

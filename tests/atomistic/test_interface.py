@@ -197,6 +197,23 @@ def test_long_trajectories_pool_blocks():
     assert ds.attrs["block_length"] == pytest.approx(5e-12)
 
 
+def test_a_half_that_is_frozen_is_told(profiles):
+    """What the trap of the molten-salt slab was: half of it stayed solid."""
+    assert profiles.attrs["steady"] == 1
+    assert "steady and mobile" in profiles.attrs["steady_verdict"]
+    rng = np.random.default_rng(8)
+    z = 5.0 + rng.uniform(0.05, WIDTH - 0.05, 200)
+    mobile = np.where(z < 5.0 + WIDTH / 2, 1.0, 0.1)[:, None]
+    steps = 0.02 * rng.standard_normal((1600, 200, 3)) * mobile * [1.0, 1.0, 0.0]
+    start = np.column_stack([rng.uniform(0, EDGE, (200, 2)), z])
+    x = start + np.cumsum(steps, axis=0) + [0, 0, 0.01] * rng.normal(size=(1600, 200, 1))
+    u = universe(x, 0.02, (EDGE, EDGE, 13.0))
+    how = Resolution(0.1 * NM, 0.08 * PS, 4 * PS, 50, 1)
+    found = run(u, IONS, how, temperature=1200.0, coordinate=WALLS)
+    assert found.attrs["steady"] == 0
+    assert "mobility of Na" in found.attrs["steady_verdict"]
+
+
 def test_blocks_are_chosen_by_the_memory_of_the_density(slab, profiles):
     """Positions without memory need no merging; the slab remembers most of its run."""
     x = np.random.default_rng(5).uniform(0, 2.0, (640, 100, 3))
