@@ -101,10 +101,11 @@ def steadiness(sums: Sums, plan: Plan, names: Sequence[str]) -> dict:
     for s, name in enumerate(names):
         grown, spent = sums.growth[:, s].sum(axis=0), sums.spent[:, s].sum(axis=(0, 2))
         halves = [
-            grown[side].sum() / spent[side].sum() if spent[side].sum() else None
+            float(grown[side].sum() / spent[side].sum())
             for side in (left, right)
+            if spent[side].sum()
         ]
-        ratio = None if None in halves else min(halves) / max(*halves, 1e-300)
+        ratio = min(halves) / max(*halves, 1e-300) if len(halves) == 2 else None
         text = f"mobility of {name}, slower half of the cell over the faster"
         checks.append(_check(text, ratio, ">=", MIN_MOBILITY_RATIO))
     return _judged(checks)
