@@ -124,8 +124,10 @@ class Planar:
             s -= origin[k] if self.left is not None else origin[k] - 0.5 * box[k]
         if self.left is not None:
             s -= self.left / NM
-        if s.min() < 0 or s.max() >= box[k]:
-            s -= box[k] * np.floor(s / box[k])
+        images = s / box[k]
+        np.floor(images, out=images)
+        images *= box[k]
+        s -= images
         return s
 
     def volumes(self, faces, box):
