@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -90,13 +91,12 @@ def run(request: Request, out: Path, plot: Path | None, quiet: bool) -> xr.Datas
                 wanted="a folder that is there",
                 got=str(path.parent),
             )
-    left = quantity(request.wall_left, "C/m**2")
-    electrics = Electrics(
-        request.boundary,
-        left,
-        -left if request.wall_right is None else quantity(request.wall_right, "C/m**2"),
-        reference=request.reference,
-    )
+    kinds = Figure().canvas.get_supported_filetypes()
+    if plot is not None and plot.suffix[1:] not in kinds:
+        raise InputError(
+            f"{plot} cannot be drawn", wanted=", ".join(sorted(kinds)), got=plot.suffix
+        )
+    electrics = _electrics(request)
     resolution = Resolution(
         quantity(request.bin, "m"),
         0.0 if request.lag is None else quantity(request.lag, "s"),
@@ -115,7 +115,11 @@ def run(request: Request, out: Path, plot: Path | None, quiet: bool) -> xr.Datas
         request.stop,
         request.processes,
     )
-    species = {name: _species(text) for name, text in _pairs(request.species, "species")}
+    species: dict[str, Species] = {}
+    for name, text in _pairs(request.species, "species"):
+        if name in species:
+            raise InputError("species of profiles", wanted="each once", got=name)
+        species[name] = _species(text)
     with _shown(quiet) as progress:
         if request.lag is None:
             found = density_profiles(
@@ -132,6 +136,16 @@ def run(request: Request, out: Path, plot: Path | None, quiet: bool) -> xr.Datas
 
         plot_profiles(found, plot)
     return found
+
+
+def _electrics(request: Request) -> Electrics:
+    left = quantity(request.wall_left, "C/m**2")
+    right = None
+    if request.wall_right is not None:
+        right = quantity(request.wall_right, "C/m**2")
+    elif request.geometry != "planar":  # shells have one wall
+        left, right = 0.0, left
+    return Electrics(request.boundary, left, right, reference=request.reference)
 
 
 def _universe(request: Request) -> Any:

@@ -111,9 +111,12 @@ class Planar:
 
     def extent(self, box):
         """Between the walls, or the length of the box."""
+        length = float(box[AXES[self.axis]])
         if self.left is None or self.right is None:
-            return float(box[AXES[self.axis]])
-        return (self.right - self.left) / NM
+            return length
+        extent = (self.right - self.left) / NM
+        _check_fits("walls", extent, length)
+        return extent
 
     def across(self, positions, box, origin, unit=1.0):
         """Into the first period right of the left wall."""
@@ -175,6 +178,8 @@ class Cylindrical:
 
     def extent(self, box):
         """The radius."""
+        across = np.delete(box, AXES[self.axis])
+        _check_fits("diameter", 2 * self.radius / NM, float(across.min()))
         return self.radius / NM
 
     def across(self, positions, box, origin, unit=1.0):
@@ -221,6 +226,7 @@ class Spherical:
 
     def extent(self, box):
         """The radius."""
+        _check_fits("diameter", 2 * self.radius / NM, float(np.min(box)))
         return self.radius / NM
 
     def across(self, positions, box, origin, unit=1.0):
@@ -237,6 +243,15 @@ def _from(positions, box, origin, axes) -> np.ndarray:
     apart = positions[:, axes] - centre[axes]
     apart = apart - box[axes] * np.round(apart / box[axes])
     return np.sqrt((apart**2).sum(axis=1))
+
+
+def _check_fits(what: str, extent: float, length: float) -> None:
+    if extent > length * (1 + 1e-6):
+        raise InputError(
+            f"{what} of profiles beyond the box",
+            wanted=f"at most {length:.4g} nm",
+            got=f"{extent:.4g} nm",
+        )
 
 
 def _check_axis(axis: str) -> None:

@@ -12,7 +12,13 @@ from ...core.schema import QUALITY_FLAGS, dataset
 from ...core.stats import bootstrap_weights
 from ...core.units import DALTON, ELEMENTARY_CHARGE, NM, PS, thermal_energy
 from .coordinates import Coordinate
-from .electrostatics import planar_potential, radial_potential
+from .electrostatics import (
+    BOUNDARIES,
+    PHI_KINDS,
+    REFERENCES,
+    planar_potential,
+    radial_potential,
+)
 from .lagscan import scan_lags
 from .parallel import Survivors, estimate_parallel
 from .pmf import density_pmf
@@ -32,7 +38,8 @@ class Electrics:
     boundary
         ``"closed"``, ``"periodic"`` or ``"slab"``, for planes.
     left, right
-        Charges of the walls that are not atoms, C/m2; those of shells are at the right.
+        Charges of the walls that are not atoms, C/m2; right the opposite of left when
+        None. Shells have one wall, at the right.
     smearing
         Standard deviation of Gaussian charges, m.
     reference
@@ -45,11 +52,27 @@ class Electrics:
 
     boundary: str = "closed"
     left: float = 0.0
-    right: float = 0.0
+    right: float | None = None
     smearing: float = 0.0
     reference: str = "middle"
     phi_kind: str = "model_charge"
     charge_model: str = "charges of the topology"
+
+    def __post_init__(self):
+        for what, value, known in (
+            ("boundary", self.boundary, BOUNDARIES),
+            ("reference", self.reference, REFERENCES),
+            ("phi_kind", self.phi_kind, PHI_KINDS),
+        ):
+            if value not in known:
+                raise InputError(
+                    f"{what} of the potential", wanted=", ".join(known), got=repr(value)
+                )
+
+    @property
+    def far(self) -> float:
+        """Charge of the right wall, C/m2."""
+        return -self.left if self.right is None else self.right
 
 
 @dataclass(frozen=True)
@@ -171,7 +194,7 @@ def _densities(sums: Sums, plan: Plan, case: Case) -> tuple[np.ndarray, dict, di
         "temperature": case.temperature,
         "area": last / float(faces[-1] - faces[-2]),
         "surface_charge_left": electrics.left,
-        "surface_charge_right": electrics.right,
+        "surface_charge_right": electrics.far,
         "boundary": electric.boundary,
         "residual_dipole": float(electric.dipole[0]),
         "residual_field": float(electric.residual_field[0]),
@@ -188,15 +211,21 @@ def _densities(sums: Sums, plan: Plan, case: Case) -> tuple[np.ndarray, dict, di
 
 def _electric(charge, faces, coordinate: Coordinate, how: Electrics):
     if coordinate.kind != "planar":
+        if how.left or how.smearing:
+            raise InputError(
+                "electrostatics of shells",
+                wanted="point charges, and a wall at the right alone",
+                got=f"left {how.left:g} C/m2, smearing {how.smearing:g} m",
+            )
         shape = {"cylindrical": "cylinder", "spherical": "sphere"}[coordinate.kind]
-        return radial_potential(charge, faces, geometry=shape, wall_charge=how.right,
+        return radial_potential(charge, faces, geometry=shape, wall_charge=how.far,
                                 reference=how.reference)  # fmt: skip
     return planar_potential(
         charge,
         faces,
         boundary=how.boundary,
         wall_charge=how.left,
-        far_charge=how.right,
+        far_charge=how.far,
         smearing=how.smearing,
         reference=how.reference,
     )
@@ -217,11 +246,21 @@ def _effective_visits(sums: Sums) -> np.ndarray:
 
 
 def _pmf(density: np.ndarray, coordinate: Coordinate) -> np.ndarray:
-    """W in kT, zero in the middle fifth of a slab, or the inner half of a shell."""
-    if coordinate.kind == "planar":
-        return density_pmf(density)
-    inner = np.arange(density.shape[-1]) < density.shape[-1] / 2
-    return density_pmf(density, inner)
+    """W in kT, zero in the middle fifth of a slab, or the inner half of a shell.
+
+    Where a species is not seen there, in any replicate, W is zero where it is densest.
+    """
+    position = (np.arange(density.shape[-1]) + 0.5) / density.shape[-1]
+    usual = (
+        np.abs(position - 0.5) < 0.1 if coordinate.kind == "planar" else position < 0.5
+    )
+    found = []
+    for s in range(density.shape[1]):
+        chosen = usual
+        if not (density[:, s, usual].mean(axis=-1) > 0).all():
+            chosen = density[0, s] == density[0, s].max()
+        found.append(density_pmf(density[:, s], chosen))
+    return np.stack(found, axis=1)
 
 
 def _perpendicular(sums: Sums, plan: Plan, names, weights, extent, progress):

@@ -67,6 +67,7 @@ def extract_profiles(
         spacing=tracks[0].spacing,
         start=0,
         stop=count_units(tracks) * block,
+        limit=count_units(tracks) * block,
         block=block,
         pool=1,
         lags=lags_of(lag, block),

@@ -15,7 +15,7 @@ from ...core.units import NM, PS
 from .blocks import choose_units
 from .coordinates import Coordinate, Planar
 from .estimates import Case, Electrics, densities_of, profiles_of
-from .particles import Particles, Species, particles_of
+from .particles import Particles, Species, particles_of, selected
 from .source import Source
 from .stationarity import steadiness
 from .sums import Plan, Sums, lags_of, windows_over
@@ -172,11 +172,12 @@ def _summed(
         how.replicates,
         how.seed,
     )
-    group = None if view.moving is None else universe.select_atoms(view.moving)
-    if group is not None and group.n_atoms == 0:
-        raise InputError(
-            "the moving origin", wanted="atoms", got=f"none of {view.moving!r}"
-        )
+    group = None if view.moving is None else selected(universe, view.moving)
+    for what, value in (("bin", how.bin), ("processes", view.processes)):
+        if not value > 0:
+            raise InputError(
+                f"{what} of profiles", wanted="a positive number", got=f"{value:g}"
+            )
     source = Source(universe, particles, view.coordinate, group)
     frames = _frames(universe, view.start, view.stop)
     plan = _plan(source, how, view.start, frames)
@@ -202,7 +203,8 @@ def _independent(sums: Sums, plan: Plan) -> tuple[Sums, Plan]:
             "too small; run longer",
             stacklevel=4,
         )
-        merged, length = index * FALLBACK // n, n // FALLBACK
+        parts = min(FALLBACK, n)
+        merged, length = index * parts // n, n // parts
     return sums.merged(merged), replace(plan, pool=plan.pool * length)
 
 
@@ -233,7 +235,7 @@ def _plan(source: Source, how: Resolution, start: int, frames: int) -> Plan:
     extent = source.coordinate.extent(box)
     n = 2 * max(FEWEST_CELLS // 2, round(extent * NM / how.bin / 2))
     lag = _steps(how.lag, spacing, "the lag") if how.lag else 0
-    block = max(frames // MOST_UNITS, 2 * lag, 1)
+    block = max(4 * lag, 1)
     if how.block is not None:
         block = _steps(how.block, spacing, "a block")
     if lag and not 2 <= lag <= block / 2:
@@ -254,10 +256,10 @@ def _plan(source: Source, how: Resolution, start: int, frames: int) -> Plan:
         )
     pool = -(-blocks // MOST_UNITS)
     units = blocks // pool
-    span = start, start + units * pool * block
+    span = start, start + units * pool * block, start + frames
     return Plan(
         n, extent, spacing, *span, block, pool, lags_of(lag, block), lag,
-        windows_over(extent) if lag else np.zeros((0, 2)),
+        windows_over(extent) if lag else np.zeros((0, 2)), source.coordinate.everywhere,
     )  # fmt: skip
 
 

@@ -131,7 +131,7 @@ def particles_of(
         name: Species(one) if isinstance(one, str) else one
         for name, one in species.items()
     }
-    groups = {name: _selected(universe, one.selection) for name, one in specs.items()}
+    groups = {name: selected(universe, one.selection) for name, one in specs.items()}
     q, m = _charges(universe, groups, charges or {}), _masses(universe)
     bodies, numbers, mass, followed, atoms = {}, [], [], [], []
     member = np.zeros((len(specs), universe.atoms.n_atoms))
@@ -146,6 +146,10 @@ def particles_of(
             own, weights = (np.add.reduceat(v[index], begin) for v in (q, m))
             ids = np.full(len(begin), -1)
         numbers.append(_common(name, own))
+        if not (weights > 0).all():
+            raise InputError(
+                f"masses of the species {name}", wanted="positive ones", got="zero"
+            )
         mass.append(float(weights.mean()))
         followed.append(np.full(len(ids), s))
         atoms.append(ids)
@@ -179,7 +183,14 @@ def _kinds(member: np.ndarray, q: np.ndarray, m: np.ndarray) -> tuple[np.ndarray
     return np.ravel(kind), (unique[:-2], unique[-2], unique[-1])
 
 
-def _selected(universe, selection: str):
+def selected(universe, selection: str):
+    """Atoms of a selection.
+
+    Raises
+    ------
+    InputError
+        When it is wrong or empty.
+    """
     try:
         group = universe.select_atoms(selection)
     except Exception as exc:  # MDAnalysis raises many kinds
@@ -205,7 +216,7 @@ def _charges(universe, groups: Mapping, given: Mapping[str, float]) -> np.ndarra
     if hasattr(universe.atoms, "charges"):
         charges[:] = universe.atoms.charges
     for name, charge in given.items():
-        group = groups[name] if name in groups else _selected(universe, name)
+        group = groups[name] if name in groups else selected(universe, name)
         charges[group.indices] = charge
     missing = universe.atoms[~np.isfinite(charges)]
     if missing.n_atoms:
@@ -221,10 +232,11 @@ def _charges(universe, groups: Mapping, given: Mapping[str, float]) -> np.ndarra
 
 def _masses(universe) -> np.ndarray:
     masses = getattr(universe.atoms, "masses", None)
-    if masses is None or not (np.isfinite(masses) & (masses > 0)).all():
+    # Sites without mass are as good as any, particles are not.
+    if masses is None or not (np.isfinite(masses) & (masses >= 0)).all():
         raise InputError(
             "masses are missing",
-            wanted="a positive one for each atom",
+            wanted="one for each atom",
             got="none" if masses is None else f"{np.min(masses):g}",
             mend="a topology with masses, or universe.add_TopologyAttr('masses', ...)",
         )

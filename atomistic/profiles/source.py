@@ -74,8 +74,12 @@ class Source:
 
 
 def _centre(x, box, atoms, masses) -> np.ndarray:
-    """Centre of mass on a periodic box (Bai & Breen 2008): by angles."""
+    """Centre of mass on a periodic box (Bai & Breen 2008)."""
     angle = 2 * np.pi * x[atoms] / box
     weight = masses[atoms] / masses[atoms].sum()
     mean = weight @ np.exp(1j * angle)
-    return np.mod(np.angle(mean), 2 * np.pi) * box / (2 * np.pi)
+    middle = np.mod(np.angle(mean), 2 * np.pi) * box / (2 * np.pi)
+    # Angles weigh far atoms less: the images about their mean tell where it is.
+    apart = x[atoms] - middle
+    apart -= box * np.round(apart / box)
+    return middle + weight @ apart

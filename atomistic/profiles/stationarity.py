@@ -149,6 +149,8 @@ def drift_of(counts: np.ndarray, first: np.ndarray) -> float | None:
         return None  # no error to compare with
     error = a.var(axis=0, ddof=1) / len(a) + b.var(axis=0, ddof=1) / len(b)
     visited = counts.mean(axis=0) > 0.5
+    if not visited.any():
+        return None
     score = (a.mean(axis=0) - b.mean(axis=0))[visited] ** 2 / error[visited]
     return float(np.sqrt(score.mean()))
 
@@ -175,7 +177,7 @@ def correlation_of(series: Sequence[np.ndarray]) -> float | None:
         square += (deviation**2).sum() / len(counts)
         # Taking the mean off makes independent blocks look anti-correlated by 1/n.
         product += (deviation**2).sum() / len(counts) ** 2
-    return float(product / square)
+    return float(product / square) if square else None
 
 
 def _energy_drift(frames, tracks) -> float | None:

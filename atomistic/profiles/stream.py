@@ -21,7 +21,8 @@ Progress = Callable[[float, float, str], None]
 
 #: Part of the box that a particle may move between frames before images are ambiguous.
 JUMP = 0.4
-#: Part of all mass above which the followed particles' common motion is drift.
+#: Part of all mass at which the followed particles' common motion is drift; more of it
+#: is followed twice.
 ALL_MASS = 0.99
 #: Rounding by which a particle may lie beyond the last face.
 EDGE = 1 + 1e-9
@@ -73,7 +74,8 @@ class Pass(AnalysisBase):
         lengths = ts.dimensions
         if self._lengths is None or not np.array_equal(lengths, self._lengths):
             self._add_boxes()
-            self._lengths, self._box = lengths, source.box(ts)
+            # Some readers give the same array in every frame.
+            self._lengths, self._box = np.array(lengths), source.box(ts)
             self._extent = source.coordinate.extent(self._box)
         self._check_time(ts)
         x = ANGSTROM * ts.positions if self._whole else None
@@ -100,7 +102,9 @@ class Pass(AnalysisBase):
     def _check_time(self, ts):
         if self._time is not None:
             step = ts.time - self._time
-            if abs(step - self._plan.spacing) > 1e-2 * self._plan.spacing:
+            # Times of long runs in single precision are rounded.
+            rounded = 4 * float(np.spacing(np.float32(ts.time)))
+            if abs(step - self._plan.spacing) > 1e-2 * self._plan.spacing + rounded:
                 raise InputError(
                     "frames that are not equally spaced",
                     wanted=f"{self._plan.spacing:g} ps between all of them",
@@ -188,7 +192,7 @@ class Pass(AnalysisBase):
                 mend="save more often, or follow fewer species",
             )
         mass = p.mass[p.followed]
-        if mass.sum() > ALL_MASS * p.masses.sum():
+        if abs(mass.sum() / p.masses.sum() - 1) < 1 - ALL_MASS:
             moves -= np.einsum("fma,m->fa", moves, mass / mass.sum())[:, None]
         return np.concatenate([np.zeros_like(x[:1]), np.cumsum(moves, axis=0)])
 
@@ -234,7 +238,5 @@ def collect(source: Source, plan: Plan, processes: int = 1, progress=None) -> Su
 
 def _sum(source, plan, first: int, last: int, report=None) -> Sums:
     read = Pass(source, plan, last, report)
-    read.run(
-        start=first, stop=min(last + plan.reach, source.universe.trajectory.n_frames)
-    )
+    read.run(start=first, stop=min(last + plan.reach, plan.limit))
     return read.results.sums

@@ -28,8 +28,8 @@ class Plan:
         Of the coordinate that particles are followed on: that of the first frame.
     spacing
         Between frames.
-    start, stop
-        Frames that count, whole units.
+    start, stop, limit
+        Frames that count, whole units, and where frames end that may end pairs.
     block
         Frames of a block.
     pool
@@ -40,6 +40,8 @@ class Plan:
         Of parallel displacements, frames; 0 when nobody is followed.
     windows
         In which particles must stay, shape (W, 2), nm.
+    periodic
+        Whether the last cell is beside the first.
     """
 
     n: int
@@ -47,11 +49,13 @@ class Plan:
     spacing: float
     start: int
     stop: int
+    limit: int
     block: int
     pool: int
     lags: tuple[int, ...]
     lag: int
     windows: np.ndarray
+    periodic: bool = False
 
     @property
     def units(self) -> int:
@@ -179,10 +183,9 @@ class Sums:
         for lag, counts in self.transitions.items():
             before, after = cell[:starts][: max(len(cell) - lag, 0)], cell[lag:]
             after = after[: len(before)]
-            # Nobody crosses half of the cells in a lag but through the border of a box.
-            held = (np.minimum(before, after) >= 0) & (
-                2 * np.abs(after - before) < plan.n
-            )
+            held = np.minimum(before, after) >= 0
+            if plan.periodic:  # who crosses half of the cells went through the border
+                held &= 2 * np.abs(after - before) < plan.n
             flat = (kind * plan.n + before) * plan.n + after
             seen = np.bincount(flat[held], minlength=len(counts) * plan.n**2)
             counts[:, unit] += seen.reshape(len(counts), plan.n, plan.n)

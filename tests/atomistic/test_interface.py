@@ -1,5 +1,7 @@
 """Profiles in one pass over a trajectory: synthetic truth, invariances, bad input."""
 
+from dataclasses import replace
+
 import MDAnalysis as mda
 import numpy as np
 import pytest
@@ -240,7 +242,12 @@ def test_blocks_are_chosen_by_the_memory_of_the_density(slab, profiles):
         ({"how": Resolution(0.05 * NM, 0.2 * PS, 60 * PS)}, "too few frames"),
         ({"how": Resolution(0.05 * NM, 8 * PS, 10 * PS)}, "the lag"),
         ({"how": Resolution(0.05 * NM, 0.25e-13, 10 * PS)}, "does not fit"),
-        ({"moving": "name Q"}, "the moving origin"),
+        ({"moving": "name Q"}, "the selection 'name Q'"),
+        ({"coordinate": Planar("z", 0.0, 14 * NM)}, "beyond the box"),
+        ({"coordinate": Cylindrical(1 * NM)}, "beyond the box"),
+        ({"how": Resolution(0.0, 0.2 * PS, 5 * PS)}, "bin of profiles"),
+        ({"processes": 0}, "processes of profiles"),
+        ({"stop": 3}, "too few frames"),
         ({"temperature": 0.0}, "temperature"),
         ({"jump": True}, "jump between frames"),
     ],
@@ -254,6 +261,84 @@ def test_bad_input(frames, change, text):
     given = {"temperature": 1200.0, "coordinate": WALLS, **change}
     with pytest.raises(InputError, match=text):
         run(u, species, how, **given)
+
+
+@pytest.mark.parametrize("name", ["boundary", "reference", "phi_kind"])
+def test_names_of_the_potential(name):
+    with pytest.raises(InputError, match=name):
+        Electrics(**{name: "other"})
+
+
+def test_a_box_that_varies_in_a_file(tmp_path):
+    """Readers of files give the same array of box lengths in every frame."""
+    box = np.stack([np.full(400, 2.0)] * 2 + [np.linspace(2.0, 3.0, 400)], axis=1)
+    inside = np.random.default_rng(3).uniform(0, 1, (400, 100, 3))
+    u = universe(inside * box[:, None], 0.1, box)
+    u.atoms.write(str(tmp_path / "box.xtc"), frames="all")
+    u.load_new(str(tmp_path / "box.xtc"))
+    how, view = Resolution(0.2 * NM, 0.0, 4 * PS, 50), View(300.0)
+    ds = density_profiles(u, IONS, how, replace(view, electrics=Electrics("periodic")))
+    assert ds["z_face"].values[-1] / NM == pytest.approx(2.5, rel=1e-3)
+    got = ds["number_density"].values[0].mean(axis=1) * NM**3
+    assert got == pytest.approx(50 / (4 * 2.5), rel=0.02)
+
+
+def test_walls_nearer_than_a_step():
+    """Between walls particles may cross half of the cells in a lag."""
+    rng, width = np.random.default_rng(4), 0.6
+    z, path = rng.uniform(0, width, 200), []
+    for _ in range(4000):
+        path.append(z)
+        z = np.abs(z + np.sqrt(2 * 0.05 * 0.02) * rng.standard_normal(200))
+        z = np.where(z > width, 2 * width - z, z)
+    x = np.zeros((4000, 200, 3))
+    x[..., 2] = path
+    x[..., :2] = free(200, 4000, 3.0, 5, D=0.05, save=0.02)[..., :2]
+    how = Resolution(0.03 * NM, 0.4 * PS, 8 * PS, 50)
+    u = universe(x, 0.02, (3.0, 3.0, 3.0))
+    ds = run(u, IONS, how, temperature=300.0, coordinate=Planar("z", 0.0, width * NM))
+    D = ds["D_perp"].values[0, :, 4:-4] / UNIT
+    assert pytest.approx(0.05, rel=0.15) == D
+
+
+def test_frames_beyond_the_last_are_not_read(frames):
+    x = frames["positions"].values / NM
+    broken = x.copy()
+    broken[2000:] = x[2000:][::-1]
+    got, wanted = (
+        run(universe(one, 0.02, (EDGE, EDGE, 13.0)), IONS, HOW, temperature=1200.0,
+            coordinate=WALLS, stop=2000)
+        for one in (broken, x)
+    )  # fmt: skip
+    assert (got["D_perp"] == wanted["D_perp"]).all()
+
+
+def test_an_uneven_group_is_where_its_mass_is():
+    """Three atoms at one place and one 1 nm off, across the border of the box."""
+    x = np.zeros((100, 20, 3)) + [0.5, 0.5, 2.0]
+    x[:, 16:19, 2], x[:, 19, 2] = 2.9, 3.9
+    u = universe(x, 0.1, (3.0,) * 3, ["A"] * 16 + ["X"] * 4, [0.0] * 20, wrap=True)
+    how = Resolution(0.1 * NM, 0.0, 1 * PS, 50)
+    coordinate = Planar("z", -1.4 * NM, 1.4 * NM)
+    ds = density_profiles(
+        u, {"A": "name A"}, how, View(300.0, coordinate, moving="name X")
+    )
+    peak = ds["z"].values[ds["number_density"].values[0, 0].argmax()] / NM
+    assert peak == pytest.approx(2.0 - 3.15, abs=0.06)
+
+
+def test_sites_without_mass_and_few_blocks():
+    x = free(40, 60, 2.0, 3)
+    u = universe(x, 0.1, (2.0,) * 3, ["A", "M"] * 20, [1.0, -1.0] * 20, wrap=True)
+    u.atoms[1::2].masses = 0.0
+    how = Resolution(0.2 * NM, 0.2 * PS, None, 50)
+    with pytest.warns(UserWarning, match="remembers as long"):
+        ds = run(u, {"A": "name A"}, how, temperature=300.0,
+                 electrics=Electrics("periodic"))  # fmt: skip
+    assert ds.attrs["n_units"] == 7
+    assert ds.attrs["block_length"] == pytest.approx(0.8 * PS)
+    with pytest.raises(InputError, match="masses of the species M"):
+        run(u, {"M": "name M"}, how, temperature=300.0)
 
 
 def test_frames_that_were_appended_later(frames, tmp_path):
