@@ -6,11 +6,10 @@ meshes are graded like ``(x + offset)**power`` and were optimised for each of th
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
-from figures import figure
+from figures import figure, in_turns
 from peers.finite_volume import FiniteVolume, graded
 
 from mesobridge.continuum.closures import Bikerman, Closure
@@ -57,17 +56,6 @@ def peer(zeta: float, volume: float, mesh: tuple) -> Callable[[], float]:
     """The same by finite volumes with Scharfetter and Gummel's fluxes."""
     solver = FiniteVolume(graded(LENGTH, *mesh), [1, -1], poisson=2.0, volume=volume)
     return lambda: solver.solve(phi=(zeta, 0.0)).charge
-
-
-def in_turns(solves: list[Callable[[], float]], rounds: int) -> np.ndarray:
-    """CPU seconds of each, shape (rounds, n)."""
-    times = np.empty((rounds, len(solves)))
-    for row in times:
-        for j, solve in enumerate(solves):
-            begin = time.process_time()
-            solve()
-            row[j] = time.process_time() - begin
-    return times
 
 
 def beside_finite_volumes(rounds: int) -> list[dict]:

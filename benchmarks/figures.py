@@ -6,7 +6,11 @@ import json
 import os
 import platform
 import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 
 def figure(name, value, unit, op, target, note="") -> dict:
@@ -16,6 +20,21 @@ def figure(name, value, unit, op, target, note="") -> dict:
         "name": name, "value": value, "unit": unit, "op": op, "target": target,
         "ok": bool(ok), "note": note,
     }  # fmt: skip
+
+
+def in_turns(
+    jobs: Sequence[Callable[[], object]],
+    rounds: int,
+    clock: Callable[[], float] = time.process_time,
+) -> np.ndarray:
+    """Seconds of jobs, in turns, shape (rounds, n)."""
+    times = np.empty((rounds, len(jobs)))
+    for row in times:
+        for j, job in enumerate(jobs):
+            begin = clock()
+            job()
+            row[j] = clock() - begin
+    return times
 
 
 def machine() -> dict:

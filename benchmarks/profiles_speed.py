@@ -15,12 +15,11 @@ import tempfile
 import time
 import venv
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import MDAnalysis as mda
 import numpy as np
-from figures import figure
+from figures import figure, in_turns
 from MDAnalysis.analysis.lineardensity import LinearDensity
 
 from mesobridge.atomistic.profiles import (
@@ -73,17 +72,6 @@ def universe(top: Path, xtc: Path | None):
     return u
 
 
-def in_turns(jobs: list[Callable[[], object]], rounds: int) -> np.ndarray:
-    """Wall times of jobs, in turns, shape (rounds, jobs)."""
-    times = np.empty((rounds, len(jobs)))
-    for row in times:
-        for k, job in enumerate(jobs):
-            begin = time.perf_counter()
-            job()
-            row[k] = time.perf_counter() - begin
-    return times
-
-
 def read(u) -> None:
     """Every frame, and nothing else."""
     for _ in u.trajectory:
@@ -109,7 +97,7 @@ def beside_others(folder: Path, frames: int, rounds: int) -> list[dict]:
     ]
     for job in jobs[:2]:
         job()
-    times = in_turns(jobs, rounds)
+    times = in_turns(jobs, rounds, time.perf_counter)
     raw, ours, linear = np.median(times, axis=0)
     note = (
         f"{ATOMS} atoms x {frames} frames, {CELLS} cells, 4 species, mass and charge, 50 "
@@ -156,7 +144,9 @@ def two_processes(folder: Path, frames: int) -> list[dict]:
     top, xtc = written(folder, frames)
     u = universe(top, xtc)
     read(u)
-    times = in_turns([lambda: densities(u), lambda: densities(u, 2)], 3)
+    times = in_turns(
+        [lambda: densities(u), lambda: densities(u, 2)], 3, time.perf_counter
+    )
     faster = float(np.median(times[:, 0] / times[:, 1]))
     note = f"{frames} frames, {np.median(times[:, 0]):.1f} s alone"
     return [figure("two processes, speed-up", faster, "1", ">=", 1.6, note)]

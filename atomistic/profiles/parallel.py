@@ -121,7 +121,7 @@ def count_survivors(
         inside = (z >= low) & (z < high)
         ions = np.flatnonzero(inside.any(axis=0))
         mine = group[ions]
-        keep = _survivors(inside[:, ions], lag)
+        keep = survivors_of(inside[:, ions], lag)
         number[:, w] = np.bincount(mine, keep.sum(axis=0), units)
         growth[:, w] = np.bincount(mine, (keep * gained[:, ions]).sum(axis=0), units)
         cover = _second_halves(keep, lag, half)
@@ -133,7 +133,7 @@ def count_survivors(
     return Survivors(number, growth, time)
 
 
-def _survivors(inside: np.ndarray, lag: int) -> np.ndarray:
+def survivors_of(inside: np.ndarray, lag: int) -> np.ndarray:
     """Whether each ion is inside at a frame and at the `lag` frames after it."""
     left = np.zeros((len(inside) + 1, inside.shape[1]), dtype=np.int32)
     np.cumsum(~inside, axis=0, out=left[1:])

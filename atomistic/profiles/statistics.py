@@ -15,6 +15,7 @@ import xarray as xr
 
 from ...core.errors import InputError
 from ...core.units import NM, PS
+from .parallel import survivors_of
 from .settings import Geometry, ProfileSettings, steps_of
 
 
@@ -168,7 +169,7 @@ def follow_windows(
             members = np.flatnonzero(kind == s)
             z = track.z[:, members]
             for w, (low, high) in enumerate(windows):
-                keep = _survivors((z >= low) & (z < high), lag)
+                keep = survivors_of((z >= low) & (z < high), lag)
                 for total, value in (
                     (stayed, keep),
                     (short, keep * after[0][:, members]),
@@ -179,10 +180,3 @@ def follow_windows(
                     total[:, s, w] += row
     centre = place.sum(axis=0) / np.maximum(stayed.sum(axis=0), 1.0)
     return Windows(centre, stayed, short, long)
-
-
-def _survivors(inside: np.ndarray, lag: int) -> np.ndarray:
-    """Whether each ion is inside at a frame and at the `lag` frames after it."""
-    left = np.zeros((len(inside) + 1, inside.shape[1]), dtype=np.int32)
-    np.cumsum(~inside, axis=0, out=left[1:])
-    return left[lag + 1 :] == left[: -lag - 1]
