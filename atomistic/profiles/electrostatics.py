@@ -79,14 +79,6 @@ class Electrostatics:
     smearing: float = 0.0
 
 
-def field_and_potential(
-    charge: np.ndarray, faces: np.ndarray, surface_charge: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Field (V/m) and potential (V) between charged walls: `planar_potential`, closed."""
-    found = planar_potential(charge, faces, wall_charge=surface_charge)
-    return found.field, found.potential
-
-
 def planar_potential(
     charge: np.ndarray,
     faces: np.ndarray,

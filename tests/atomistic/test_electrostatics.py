@@ -5,7 +5,6 @@ import pytest
 
 from mesobridge.atomistic.profiles.charges import charge_in_cells
 from mesobridge.atomistic.profiles.electrostatics import (
-    field_and_potential,
     planar_potential,
 )
 from mesobridge.core.errors import InputError
@@ -130,15 +129,6 @@ def test_linear_in_the_charge_and_the_same_for_each_replicate():
     ).potential
     scale = np.abs(alone).max()
     assert np.abs(found.potential[1, 2] - alone).max() < 1e-12 * scale
-
-
-def test_the_short_form_is_the_closed_cell():
-    faces = uneven_faces()
-    charge = neutral((2, 200), faces)
-    field, potential = field_and_potential(charge, faces, SIGMA)
-    found = planar_potential(charge, faces, wall_charge=SIGMA)
-    assert np.array_equal(field, found.field)
-    assert np.array_equal(potential, found.potential)
 
 
 # periodic and slab cells --------------------------------------------------------------

@@ -20,7 +20,7 @@ from mesobridge.atomistic.profiles import (
     extract_profiles,
     stationarity,
 )
-from mesobridge.atomistic.profiles.electrostatics import field_and_potential
+from mesobridge.atomistic.profiles.electrostatics import planar_potential
 from mesobridge.atomistic.profiles.fokker_planck import Likelihood, spline_basis
 from mesobridge.core.errors import InputError
 from mesobridge.core.stats import interval95
@@ -146,7 +146,8 @@ def test_field_of_a_charged_wall_and_its_counter_charge():
     faces = np.linspace(0, 2e-9, 101)
     sigma = 0.1
     charge = np.full(100, -sigma / 2e-9)
-    field, phi = field_and_potential(charge, faces, sigma)
+    found = planar_potential(charge, faces, wall_charge=sigma)
+    field, phi = found.field, found.potential
     assert field[0] == pytest.approx(sigma / VACUUM_PERMITTIVITY)
     assert abs(field[-1]) < 1e-6 * field[0]
     drop = sigma * 2e-9 / (2 * VACUUM_PERMITTIVITY)
