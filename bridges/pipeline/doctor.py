@@ -7,8 +7,8 @@ import os
 import platform
 from dataclasses import dataclass
 
+from ...core.provenance import version_of
 from .limits import available_memory
-from .store import version_of
 
 #: Import name -> (distribution, what it is for).
 LIBRARIES = {

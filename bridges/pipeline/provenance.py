@@ -7,12 +7,7 @@ import platform
 import subprocess
 from pathlib import Path
 
-from .store import version_of
-
-DISTRIBUTIONS = (
-    "mesobridge", "numpy", "scipy", "xarray", "torch", "openmm", "MDAnalysis", "ase",
-    "vesin", "fenics-dolfinx",
-)  # fmt: skip
+from ...core.provenance import versions
 
 
 def provenance() -> dict:
@@ -22,7 +17,7 @@ def provenance() -> dict:
         "system": platform.platform(),
         "cores": os.cpu_count(),
         "processor": _processor(),
-        "versions": {name: version_of(name) for name in DISTRIBUTIONS},
+        "versions": versions(),
         "git": _revision(),
     }
 

@@ -8,13 +8,13 @@ stage that was killed can take up again.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import shutil
 from pathlib import Path
 
 from ...core.artefact import read_json, sha256, sweep, write_json
 from ...core.errors import InputError
+from ...core.provenance import version_of
 from .stage import Stage
 
 META = "meta.json"
@@ -23,14 +23,6 @@ META = "meta.json"
 def canonical(value: object) -> str:
     """JSON with sorted keys: equal values, equal text."""
     return json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":"))
-
-
-def version_of(distribution: str) -> str:
-    """Installed version of a distribution, ``"absent"`` when there is none."""
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return "absent"
 
 
 def content_hash(files: dict[str, dict], results: dict) -> str:
