@@ -18,6 +18,7 @@ import xarray as xr
 from scipy.interpolate import CubicSpline, PchipInterpolator
 from scipy.signal import find_peaks
 
+from ..core.cautions import caution
 from ..core.errors import InputError
 from ..core.schema import dataset
 from ..core.units import NM, thermal_energy
@@ -89,8 +90,14 @@ def coefficients_from_profiles(
         cells were visited.
     SchemaError
         When `profiles` breaks its contract.
+
+    Warns
+    -----
+    Caution
+        Of reasons to doubt the profiles (`core.cautions`).
     """
     view = side_view(profiles, side)
+    caution(profiles)
     z = profiles["charge_number"].values
     names = [str(s) for s in profiles["species"].values]
     bulk = _bulk(view, profiles, z, bulk_plane, taper_start)

@@ -296,6 +296,7 @@ def _frames(system, species, parts, source, settings) -> xr.Dataset:
             "source": source,
             "temperature": settings.temperature,
             "timestep": settings.timestep,
+            "thermostat": "Langevin (middle scheme)" if settings.friction else "none",
             "friction": settings.friction,
             "seed": settings.seed,
         },

@@ -131,6 +131,7 @@ def _check_profiles(name: str, ds: xr.Dataset) -> None:
         raise refuse(
             name, "cells and faces", "each cell between its faces", "another order"
         )
+    _check_origin(name, ds)
     if ds.attrs.get("geometry", "planar") != "planar":
         return
     charge = (ds["charge_density"] * np.diff(faces)).sum("z").values
@@ -145,6 +146,19 @@ def _check_profiles(name: str, ds: xr.Dataset) -> None:
             f"{worst:.3g} C/m2",
             "count every ion inside the faces",
         )
+
+
+def _check_origin(name: str, ds: xr.Dataset) -> None:
+    """Attributes that tell where profiles come from, where they are there."""
+    for attr, wanted, fits in (
+        ("hmr", "0 or 1", lambda v: v in (0, 1)),
+        ("steady", "0 or 1", lambda v: v in (0, 1)),
+        ("friction", "0 1/s or more", lambda v: 0 <= v < np.inf),
+        ("box", "three positive lengths, m", lambda v: len(v) == 3 and (v > 0).all()),
+    ):
+        value = ds.attrs.get(attr)
+        if value is not None and not fits(value):
+            raise refuse(name, f"attribute {attr}", wanted, repr(value))
 
 
 _R, _S = "replicate", "species"

@@ -192,6 +192,7 @@ def _densities(sums: Sums, plan: Plan, case: Case) -> tuple[np.ndarray, dict, di
     attrs = {
         "geometry": coordinate.kind,
         "temperature": case.temperature,
+        "box": sums.box.sum(axis=0) / sums.frames.sum() * NM,
         "area": last / float(faces[-1] - faces[-2]),
         "surface_charge_left": electrics.left,
         "surface_charge_right": electrics.far,

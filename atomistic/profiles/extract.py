@@ -8,9 +8,10 @@ import numpy as np
 import xarray as xr
 
 from ...core.errors import InputError
-from ...core.units import NM
+from ...core.units import DALTON, NM
 from .coordinates import Planar
 from .estimates import Case, Electrics, profiles_of
+from .origin import ESTIMATOR, any_heavy, settings_text
 from .settings import Geometry, ProfileSettings, charge_numbers, steps_of
 from .statistics import Track, count_cells, count_units, load_tracks
 from .sums import Plan, Sums, Trails, lags_of, windows_over
@@ -89,9 +90,24 @@ def extract_profiles(
         settings.replicates,
         settings.seed,
     )
-    return profiles_of(
-        _sums(tracks, kind, z, geometry, plan), plan, case, D_bulk, progress
-    )
+    sums = _sums(tracks, kind, z, geometry, plan)
+    boxes = np.concatenate([one["box"].values for one in frames])
+    sums.box[:] = plan.block * np.diag(boxes.mean(axis=0)) / NM
+    found = profiles_of(sums, plan, case, D_bulk, progress)
+    found.attrs |= {
+        "estimator": ESTIMATOR,
+        "settings": settings_text(geometry=geometry, resolution=settings),
+        **_moved_by(frames[0]),
+    }
+    return found
+
+
+def _moved_by(frames: xr.Dataset) -> dict[str, object]:
+    """What ``frames/1`` say of their dynamics; all replicas are moved alike."""
+    hydrogen = frames["mass"].values[frames["species"].values == "H"] / DALTON
+    told = {k: frames.attrs.get(k) for k in ("source", "thermostat", "friction")}
+    known = {k: value for k, value in told.items() if value is not None}
+    return {**known, "hmr": int(any_heavy(hydrogen))}
 
 
 def _sums(

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ...core.cautions import caution
 from ...core.errors import InputError
 from ...core.units import NM, PS
 from .blocks import choose_units
 from .coordinates import Coordinate, Planar
 from .estimates import Case, Electrics, densities_of, profiles_of
+from .origin import ESTIMATOR, heavy_hydrogens, origin_of, settings_text
 from .particles import Particles, Species, particles_of, selected
 from .source import Source
 from .stationarity import steadiness
@@ -76,6 +78,12 @@ class View:
         Frames that count.
     processes
         Each reads a part of the trajectory.
+    thermostat
+        Its name, kept in the file.
+    friction
+        Of a Langevin thermostat, 1/s; above 0.2/ps it slows diffusion.
+    hmr
+        Whether hydrogens were made heavy; seen in the masses (`origin`) when None.
     """
 
     temperature: float
@@ -86,6 +94,16 @@ class View:
     start: int = 0
     stop: int | None = None
     processes: int = 1
+    thermostat: str | None = None
+    friction: float | None = None
+    hmr: bool | None = None
+
+    def __post_init__(self):
+        if self.friction is not None and not 0 <= self.friction < np.inf:
+            raise InputError(
+                "friction of the thermostat", wanted="0 1/s or more",
+                got=f"{self.friction:g}",
+            )  # fmt: skip
 
 
 def interface_profiles(
@@ -120,7 +138,13 @@ def interface_profiles(
     Dataset
         ``interface-profiles/1`` (`estimates.profiles_of`); attributes ``steady`` and
         ``steady_verdict`` tell whether halves of a planar run, and of its cell, agree
-        (`stationarity.steadiness`).
+        (`stationarity.steadiness`), others where it comes from (`origin.origin_of`).
+
+    Warns
+    -----
+    Caution
+        Of what stands against diffusion, and a run that is not steady
+        (`core.cautions`).
 
     Raises
     ------
@@ -135,6 +159,10 @@ def interface_profiles(
         verdict = steadiness(sums, plan, case.names)
         found.attrs["steady"] = int(verdict["ok"])
         found.attrs["steady_verdict"] = verdict["verdict"]
+    found.attrs |= {
+        "estimator": ESTIMATOR, **_origin(universe, species, resolution, view)
+    }  # fmt: skip
+    caution(found)
     return found
 
 
@@ -154,7 +182,24 @@ def density_profiles(
         ``density-profiles/1``; the lag of `resolution` does not matter.
     """
     how = replace(resolution, lag=0.0)
-    return densities_of(*_summed(universe, species, how, view, progress))
+    found = densities_of(*_summed(universe, species, how, view, progress))
+    found.attrs |= _origin(universe, species, how, view)
+    return found
+
+
+def _origin(universe, species, how: Resolution, view: View) -> dict[str, object]:
+    """Attributes that tell where profiles come from; what is not known is left out."""
+    hmr = heavy_hydrogens(universe) if view.hmr is None else view.hmr
+    given = {
+        "thermostat": view.thermostat,
+        "friction": view.friction,
+        "hmr": None if hmr is None else int(hmr),
+    }
+    return {
+        **origin_of(universe),
+        **{name: value for name, value in given.items() if value is not None},
+        "settings": settings_text(species=species, resolution=how, view=view),
+    }
 
 
 def _summed(

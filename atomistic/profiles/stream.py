@@ -97,6 +97,7 @@ class Pass(AnalysisBase):
         alike = self._sums.frames - self._known
         self._sums.extent += alike * self._extent
         self._sums.volume += alike[:, None] * volumes
+        self._sums.box += alike[:, None] * self._box
         self._known = self._sums.frames.copy()
 
     def _check_time(self, ts):

@@ -113,6 +113,8 @@ class Sums:
         Shape (U,).
     extent, volume
         Of the coordinate (nm) and of each cell (nm3), shapes (U,) and (U, n).
+    box
+        Its lengths, nm, shape (U, 3).
     counts
         Particles, shape (U, S, n).
     charge, mass
@@ -130,6 +132,7 @@ class Sums:
     frames: np.ndarray
     extent: np.ndarray
     volume: np.ndarray
+    box: np.ndarray
     counts: np.ndarray
     charge: np.ndarray
     mass: np.ndarray
@@ -148,6 +151,7 @@ class Sums:
             np.zeros(u),
             np.zeros(u),
             np.zeros((u, n)),
+            np.zeros((u, 3)),
             np.zeros((u, n_species, n)),
             np.zeros((u, n)),
             np.zeros((u, n)),

@@ -89,6 +89,8 @@ def profiles(inputs: dict[str, Path], settings: dict, out: Path, context) -> dic
     verdict = stationarity(frames, geometry, how)
     D_bulk = np.load(inputs["bulk_analysis"] / "D_bulk.npy", allow_pickle=False)
     found = extract_profiles(frames, geometry, how, D_bulk, context.progress)
+    found.attrs["steady"] = int(verdict["ok"])
+    found.attrs["steady_verdict"] = verdict["verdict"]
     write_dataset(found, out / "profiles.nc", "interface-profiles/1")
     write_json(out / "stationarity.json", verdict)
     interface = {

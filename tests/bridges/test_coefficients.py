@@ -1,10 +1,14 @@
+import warnings
+
 import numpy as np
 import pytest
 import xarray as xr
 
 from mesobridge.bridges.coefficients import coefficients_from_profiles
 from mesobridge.bridges.sides import side_view
+from mesobridge.core.cautions import Caution
 from mesobridge.core.errors import InputError
+from mesobridge.core.schema import QUALITY_FLAGS
 from mesobridge.core.units import ELEMENTARY_CHARGE, NM, thermal_energy
 
 KT = thermal_energy(1200.0)
@@ -66,6 +70,22 @@ def test_mu_ex_is_the_pmf_without_the_mean_field(make, charged_truth, side):
         assert abs(difference.mean()) < 0.1
     sign = {"left": "left", "right": "right"}[side]
     assert got.attrs["surface_charge"] == profiles.attrs[f"surface_charge_{sign}"]
+
+
+def test_doubts_about_the_profiles_are_told(make, charged_truth):
+    profiles = make(charged_truth)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Caution)
+        coefficients_from_profiles(profiles)
+    flags = profiles["quality_flag"].copy()
+    flags[1, 3] |= QUALITY_FLAGS["no_plateau"]
+    doubtful = profiles.assign(quality_flag=flags)
+    doubtful.attrs |= {"hmr": 1, "steady": 0, "steady_verdict": "NOT steady: density"}
+    with pytest.warns(Caution) as told:
+        coefficients_from_profiles(doubtful)
+    texts = [str(one.message) for one in told]
+    for wanted in ("HMR", "D_perp of Cl has no plateau", "NOT steady: density"):
+        assert sum(wanted in text for text in texts) == 1
 
 
 def test_the_zeros_of_phi_and_of_the_pmf_do_not_matter(make, charged_truth):
