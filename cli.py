@@ -190,23 +190,27 @@ def profiles(
     processes: Annotated[int, typer.Option(min=1, max=256)] = 1,
     start: Annotated[int, typer.Option(min=0, help="First frame.")] = 0,
     stop: Annotated[Number, typer.Option(help="Frame after the last.")] = None,
+    thermostat: Annotated[Text, typer.Option(help="Its name, for the file.")] = None,
+    friction: Annotated[
+        Text, typer.Option(help="Of a Langevin thermostat, '0.1/ps'.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet")] = False,
 ) -> None:
     """Densities, potential, PMF and diffusion across an interface of a trajectory."""
     from .atomistic.profiles.command import Request, run
+    from .atomistic.profiles.summary import summary
 
     found = run(
         Request(
             trajectory, topology, species, charge or (), bin, lag, block, temperature,
             geometry, axis, left, right, radius, moving, boundary, wall_charge,
             far_charge, reference, replicates, seed, processes, start, stop,
+            thermostat, friction,
         ),
         out, plot, quiet,
     )  # fmt: skip
-    names = ", ".join(map(str, found["species"].values))
-    typer.echo(
-        f"{out}: {names}; {found.sizes['z']} cells, {found.attrs['n_units']} units"
-    )
+    typer.echo(f"{out}: {found.attrs['schema']}, {found.sizes['z']} cells")
+    typer.echo(str(summary(found)))
 
 
 @app.command()

@@ -33,13 +33,17 @@ def test_a_trajectory_becomes_profiles_and_a_picture(mesobridge, files, tmp_path
     trajectory, topology = files
     code, out, err = mesobridge(
         "profiles", trajectory, "--topology", topology, *WANTED, "--out", "p.nc",
-        "--plot", "p.png",
+        "--plot", "p.png", "--thermostat", "langevin", "--friction", "1/ps",
     )  # fmt: skip
     assert (code, err) == (0, "")
-    assert "p.nc: Na, Cl; 32 cells, 4 units" in out
+    assert "p.nc: interface-profiles/1, 32 cells" in out
+    assert "4 blocks of 5 ps" in out
+    assert "caution: friction of 1/ps" in out
     ds = xr.open_dataset(tmp_path / "p.nc", engine="h5netcdf")
     assert ds.attrs["schema"] == "interface-profiles/1"
     assert ds.attrs["trajectory"] == "salt.xtc"
+    assert len(ds.attrs["topology_sha256"]) == 64
+    assert ds.attrs["thermostat"] == "langevin"
     assert (tmp_path / "p.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -49,6 +53,7 @@ def test_a_trajectory_becomes_profiles_and_a_picture(mesobridge, files, tmp_path
         (["--species", "Na"], "NAME=SELECTION"),
         (["--charge", "name Na=one"], "charge of name Na"),
         (["--lag", "2 nm"], "2 nm"),
+        (["--friction", "0.1 ps"], "0.1 ps"),
         (["--geometry", "conical"], "geometry of profiles"),
         (["--geometry", "spherical"], "with a radius"),
         (["--boundary", "open"], "boundary"),

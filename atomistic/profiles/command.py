@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ...core.artefact import write_dataset
+from ...core.cautions import Caution
 from ...core.errors import InputError
 from ...core.units import quantity
 from .coordinates import Coordinate, Cylindrical, Planar, Spherical
@@ -49,6 +50,8 @@ class Request:
         With a unit.
     replicates, seed, processes, start, stop
         Numbers.
+    thermostat, friction
+        Its name; the friction of a Langevin one, with a unit.
     """
 
     trajectory: Path
@@ -74,6 +77,8 @@ class Request:
     processes: int = 1
     start: int = 0
     stop: int | None = None
+    thermostat: str | None = None
+    friction: str | None = None
 
 
 def run(request: Request, out: Path, plot: Path | None, quiet: bool) -> xr.Dataset:
@@ -114,13 +119,16 @@ def run(request: Request, out: Path, plot: Path | None, quiet: bool) -> xr.Datas
         request.start,
         request.stop,
         request.processes,
+        request.thermostat,
+        None if request.friction is None else quantity(request.friction, "1/s"),
     )
     species: dict[str, Species] = {}
     for name, text in _pairs(request.species, "species"):
         if name in species:
             raise InputError("species of profiles", wanted="each once", got=name)
         species[name] = _species(text)
-    with _shown(quiet) as progress:
+    with _shown(quiet) as progress, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Caution)  # the closing summary tells them
         if request.lag is None:
             found = density_profiles(
                 universe, species, resolution, view, progress=progress
@@ -129,7 +137,6 @@ def run(request: Request, out: Path, plot: Path | None, quiet: bool) -> xr.Datas
             found = interface_profiles(
                 universe, species, resolution, view, progress=progress
             )
-    found.attrs["trajectory"] = request.trajectory.name
     write_dataset(found, out, found.attrs["schema"])
     if plot is not None:
         from .plot import plot_profiles
