@@ -60,7 +60,8 @@ def summary(profiles: xr.Dataset) -> Summary:
     """Means over the middle of profiles, and reasons to doubt them.
 
     The middle is the middle fifth of a planar cell, the inner half of a shell; cells that
-    nobody visits count for densities alone.
+    nobody visits count for densities alone. D_perp comes with what lag and cell width
+    leave unsure.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ def summary(profiles: xr.Dataset) -> Summary:
     told = ", ".join(f"{n} {name}" for name, n in counts.items() if n) or "none"
     units = ds.attrs["n_units"], ds.attrs["block_length"] / PS
     remarks = [
-        "middle of the cell, +- 95 %: {} blocks of {:g} ps".format(*units),
+        "middle of the cell, +- 95 %: {} blocks of {:.4g} ps".format(*units),
         f"flagged cells of {flags.size}: {told}",
         *(f"caution: {text}" for text in cautions(ds)),
     ]
@@ -104,4 +105,7 @@ def _middle(ds: xr.Dataset, key: str, s: int, scale: float) -> str:
         if not inside.any():
             return "-"
         values = values[:, inside].mean(axis=1)
-    return f"{values[0]:.4g} +- {half_width95(values, ds.attrs['n_units']):.2g}"
+    text = f"{values[0]:.4g} +- {half_width95(values, ds.attrs['n_units']):.2g}"
+    if key == "D_perp" and "D_sys" in ds:
+        text += f" ({ds['D_sys'].values[s, inside].mean() / scale:.2g} sys.)"
+    return text

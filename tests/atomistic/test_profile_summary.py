@@ -38,9 +38,11 @@ def test_a_summary_has_the_middle_with_its_interval(profiles):
     # 40 ions in 8 nm3; D = 0.02 nm2/ps.
     assert float(found.rows[0][1].split()[0]) == pytest.approx(5.0, rel=0.1)
     for cell in found.rows[0][2:]:
-        value, _, error = cell.split()
+        value, _, error, *_ = cell.split()
         assert abs(float(value) - 20.0) < 2 * float(error)
     assert any(line.startswith("caution: friction of 1/ps") for line in found.remarks)
+    sys = profiles["D_sys"].values[0, np.abs(np.linspace(0, 1, 21) - 0.5) <= 0.1].mean()
+    assert found.rows[0][3].endswith(f"({sys * 1e9:.2g} sys.)")
     page = found._repr_html_()
     assert page.count("<tr>") == 3
     assert "D_par" in page
