@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 
 DISTRIBUTIONS = (
@@ -10,6 +11,7 @@ DISTRIBUTIONS = (
 )  # fmt: skip
 
 
+@functools.cache
 def version_of(distribution: str) -> str:
     """Installed version of a distribution, ``"absent"`` when there is none."""
     try:

@@ -94,28 +94,34 @@ def heavy_hydrogens(universe: Any) -> bool | None:
     Hydrogens are told by their element, else by their type or name; deuterium is none
     that was made heavy. Not known: masses that MDAnalysis guessed, atoms without names.
     """
-    atoms = universe.atoms
-    masses = np.asarray(atoms.masses, dtype=float)
+    masses, guessed = np.asarray(universe.atoms.masses, dtype=float), _guessed(universe)
+    light = (masses > 0) & (masses < HEAVIEST) if guessed else _heavy(masses)
+    if not light.any():
+        return False
     element, *others = (
-        np.char.upper(getattr(atoms, kind, np.full(len(atoms), "")).astype(str))
+        np.char.upper(getattr(universe.atoms[light], kind).astype(str))
+        if hasattr(universe.atoms, kind)
+        else np.full(light.sum(), "")
         for kind in ("elements", "types", "names")
     )
-    begin = [np.char.lstrip(text, "0123456789") for text in others]
-    if not any((text != "").any() for text in (element, *begin)):
+    names = [np.char.lstrip(text, "0123456789") for text in others]
+    if not any((text != "").any() for text in (element, *names)):
         return None
-    light = (element == "") & (masses > 0) & (masses < HEAVIEST)
     hydrogen = element == "H"
-    for text in begin:
-        hydrogen |= light & np.char.startswith(text, "H")
-    if hydrogen.any() and _guessed(universe):
-        return None
-    return any_heavy(masses[hydrogen])
+    for text in names:
+        hydrogen |= (element == "") & np.char.startswith(text, "H")
+    return None if guessed and hydrogen.any() else bool(hydrogen.any())
 
 
 def any_heavy(hydrogens: np.ndarray) -> bool:
     """Whether any mass (Da) of hydrogens, shape (n,), is that of a heavy one."""
-    natural = (np.abs(hydrogens[:, None] - NATURAL) < 1e-3).any(axis=1)
-    return bool(((hydrogens > HEAVY) & ~natural).any())
+    return bool(_heavy(hydrogens).any())
+
+
+def _heavy(masses: np.ndarray) -> np.ndarray:
+    """Masses that no atom has, shape (n,)."""
+    natural = (np.abs(masses[:, None] - NATURAL) < 1e-3).any(axis=1)
+    return (masses > HEAVY) & (masses < HEAVIEST) & ~natural
 
 
 def _guessed(universe: Any) -> bool:
