@@ -43,6 +43,12 @@ def test_every_stage_ran_and_left_what_its_contract_says(short_run):
     for (stage, name), schema in CONTRACTS.items():
         read_dataset(short_run.folder / "store" / keys[stage] / name, schema)
     store = short_run.folder / "store"
+    told = read_dataset(store / keys["profiles"] / "profiles.nc", "interface-profiles/1")
+    assert told.attrs["friction"] == pytest.approx(load_config(SHORT).md.friction)
+    assert (
+        told.attrs["steady"]
+        == read_json(short_run.folder / "summary.json")["interface"]["stationary"]
+    )
     read_model(store / keys["train"] / "potential.safetensors", "potential/1")
     read_model(store / keys["force_matching"] / "beads.safetensors", "cg-model/1")
 
