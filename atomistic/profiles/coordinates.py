@@ -1,7 +1,7 @@
 """Distance across an interface of the particles of a frame: planes, cylinders, spheres.
 
 What users give is in m; positions, boxes and distances of frames are in nm. Boxes are
-orthorhombic.
+matrices whose rows are box vectors.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...core.units import NM
+from .images import narrowest, nearest
 
+#: Slope of a box vector above which it is not along an axis, or not in a plane.
+TILT = 1e-4
 AXES = {"x": 0, "y": 1, "z": 2}
 
 
@@ -43,7 +46,7 @@ class Coordinate(Protocol):
         """See above."""
 
     def extent(self, box: np.ndarray) -> float:
-        """Of the coordinate in a box of lengths (3,)."""
+        """Of the coordinate in a box (3, 3); refuses one that does not suit it."""
 
     def across(
         self,
@@ -58,12 +61,14 @@ class Coordinate(Protocol):
         """
 
     def volumes(self, faces: np.ndarray, box: np.ndarray) -> np.ndarray:
-        """Volumes of the cells between faces (n + 1,) in a box of lengths (3,)."""
+        """Volumes of the cells between faces (n + 1,) in a box (3, 3)."""
 
 
 @dataclass(frozen=True)
 class Planar:
     """Distance along an axis, from a wall or from the border of the box.
+
+    The other two box vectors must be normal to the axis: for z they always are.
 
     Attributes
     ----------
@@ -111,7 +116,7 @@ class Planar:
 
     def extent(self, box):
         """Between the walls, or the length of the box."""
-        length = float(box[AXES[self.axis]])
+        length = height(box, self.axis)
         if self.left is None or self.right is None:
             return length
         extent = (self.right - self.left) / NM
@@ -121,30 +126,25 @@ class Planar:
     def across(self, positions, box, origin, unit=1.0):
         """Into the first period right of the left wall."""
         k = AXES[self.axis]
-        s = positions[:, k] * np.float64(unit)
+        period = box[k, k]
+        first = 0.0 if self.left is None else self.left / NM
         if origin is not None:
             # Without walls the origin is the middle.
-            s -= origin[k] if self.left is not None else origin[k] - 0.5 * box[k]
-        if self.left is not None:
-            s -= self.left / NM
-        images = s / box[k]
-        np.floor(images, out=images)
-        images *= box[k]
-        s -= images
-        return s
+            first += origin[k] - (0.5 * period if self.left is None else 0.0)
+        return into_period(positions[:, k], first, period, unit)
 
     def volumes(self, faces, box):
         """Slices of the box."""
-        a, b = (box[i] for i in self.along)
-        return np.diff(faces) * a * b
+        return np.diff(faces) * area(box, self.axis)
 
 
 @dataclass(frozen=True)
 class Cylindrical:
     """Distance from an axis of a cylindrical pore.
 
-    Where there is no wall at the radius, D within some sqrt(2 D lag) of it is biased:
-    those who leave are not seen again. Take it further out.
+    A box vector must lie along the axis. Where there is no wall at the radius, D within
+    some sqrt(2 D lag) of it is biased: those who leave are not seen again. Take it
+    further out.
 
     Attributes
     ----------
@@ -178,18 +178,25 @@ class Cylindrical:
 
     def extent(self, box):
         """The radius."""
-        across = np.delete(box, AXES[self.axis])
-        _check_fits("diameter", 2 * self.radius / NM, float(across.min()))
+        k = AXES[self.axis]
+        check_along(box[k], k, f"the pore's box vector along {self.axis}")
+        _check_fits("diameter", 2 * self.radius / NM, narrowest(self._section(box)))
         return self.radius / NM
 
     def across(self, positions, box, origin, unit=1.0):
         """Nearest image to the origin, by default the middle of the box."""
         plane = [i for i in range(3) if i != AXES[self.axis]]
-        return _from(positions * unit, box, origin, plane)
+        return _from(positions * unit, box, origin, plane, self._section(box))
 
     def volumes(self, faces, box):
         """Shells as long as the box."""
-        return np.pi * np.diff(faces**2) * box[AXES[self.axis]]
+        k = AXES[self.axis]
+        return np.pi * np.diff(faces**2) * box[k, k]
+
+    def _section(self, box):
+        """Box vectors across the pore, seen along it, shape (2, 2)."""
+        k = AXES[self.axis]
+        return np.delete(np.delete(box, k, axis=0), k, axis=1)
 
 
 @dataclass(frozen=True)
@@ -226,22 +233,67 @@ class Spherical:
 
     def extent(self, box):
         """The radius."""
-        _check_fits("diameter", 2 * self.radius / NM, float(np.min(box)))
+        _check_fits("diameter", 2 * self.radius / NM, narrowest(box))
         return self.radius / NM
 
     def across(self, positions, box, origin, unit=1.0):
         """Nearest image to the origin, by default the middle of the box."""
-        return _from(positions * unit, box, origin, [0, 1, 2])
+        return _from(positions * unit, box, origin, [0, 1, 2], box)
 
     def volumes(self, faces, box):
         """Shells."""
         return 4 / 3 * np.pi * np.diff(faces**3)
 
 
-def _from(positions, box, origin, axes) -> np.ndarray:
-    centre = 0.5 * box if origin is None else origin
-    apart = positions[:, axes] - centre[axes]
-    apart = apart - box[axes] * np.round(apart / box[axes])
+def into_period(z, first: float, period: float, unit: float = 1.0) -> np.ndarray:
+    """From `first`, z (n,) in the first period."""
+    if first:
+        s = (z * np.float64(unit) - first) / period
+    else:
+        s = z * np.float64(unit / period)
+    s -= np.floor(s)
+    s *= period
+    return s
+
+
+def height(box: np.ndarray, axis: str) -> float:
+    """Of a box whose other two vectors are normal to an axis.
+
+    Raises
+    ------
+    InputError
+        When they are not.
+    """
+    k = AXES[axis]
+    tilt = np.delete(box[:, k], k) / np.linalg.norm(np.delete(box, k, axis=0), axis=1)
+    if np.abs(tilt).max() > TILT:
+        raise InputError(
+            f"planes normal to {axis} in this box",
+            wanted=f"two box vectors normal to {axis}",
+            got=str(np.array2string(box, precision=4)),
+            mend="take axis z, to which they are normal in any box of MDAnalysis",
+        )
+    return float(box[k, k])
+
+
+def area(box: np.ndarray, axis: str) -> float:
+    """Of the box seen along an axis that `height` allows."""
+    return float(abs(np.linalg.det(box))) / box[AXES[axis], AXES[axis]]
+
+
+def check_along(vector: np.ndarray, k: int, what: str) -> None:
+    """Refuse a box vector that is not along axis `k`."""
+    if np.abs(np.delete(vector, k)).max() > TILT * abs(vector[k]):
+        raise InputError(
+            f"{what} is tilted",
+            wanted="one along it, as in prisms",
+            got=str(np.array2string(vector, precision=4)) + " nm",
+        )
+
+
+def _from(positions, box, origin, axes, section) -> np.ndarray:
+    centre = 0.5 * box.sum(axis=0) if origin is None else origin
+    apart = nearest(positions[:, axes] - centre[axes], section)
     return np.sqrt((apart**2).sum(axis=1))
 
 

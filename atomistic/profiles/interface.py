@@ -120,8 +120,8 @@ def interface_profiles(
     Parameters
     ----------
     universe
-        Of MDAnalysis, with charges and masses, an orthorhombic box and times. Wrapped or
-        not: moves between frames are taken to the nearest image.
+        Of MDAnalysis, with charges and masses, a box and times. Wrapped or not: moves
+        between frames are taken to the nearest image.
     species
         Name -> selection of atoms, or `Species` (residues by their centres of mass).
     resolution

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...core.errors import InputError
+from .images import nearest
 
 #: Different charges and masses above which they are added up atom by atom.
 MOST_KINDS = 64
@@ -85,9 +86,7 @@ class Particles:
         atoms, begin = self.bodies[s]
         sizes = np.diff(np.append(begin, len(atoms)))
         x = positions[atoms].astype(float)
-        first = np.repeat(x[begin], sizes, axis=0)
-        x -= first
-        x -= box * np.round(x / box)
+        x = nearest(x - np.repeat(x[begin], sizes, axis=0), box)
         mass = self.masses[atoms, None]
         moved = np.add.reduceat(mass * x, begin) / np.add.reduceat(mass, begin)
         return positions[atoms[begin]] + moved

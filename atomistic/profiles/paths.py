@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ...core.errors import InputError
+from .images import moves
 from .settings import even_spacing
 
 #: Steps between two frames, as fractions of the box, that are taken for a passage through
@@ -190,26 +191,27 @@ def centres_of_mass(
 
 
 def unwrap(positions: np.ndarray, box) -> np.ndarray:
-    """Unwrapped paths from wrapped ones: minimum-image steps added up.
+    """Unwrapped paths from wrapped ones: moves to the nearest image, added up.
 
-    Good while no particle moves by more than a third of the box between two frames; the
-    box is taken as constant.
+    Good while particles move by less than half of the box between frames, in boxes that
+    vary too (`images.moves`).
 
     Parameters
     ----------
     positions
-        Shape (F, N, 3), m.
+        Shape (F, N, 3), m; centres of mass of molecules.
     box
-        As in `Paths`, m.
+        As in `Paths`, m, or one for each frame: (F, 3) or (F, 3, 3). Three by three are
+        the vectors of one box.
 
     Returns
     -------
     ndarray, shape (F, N, 3)
     """
-    box = box_matrix(box)
-    x = np.array(positions, dtype=float)
-    images = np.round(np.diff(x, axis=0) @ np.linalg.inv(box))
-    x[1:] -= np.cumsum(images, axis=0) @ box
+    x, box = np.array(positions, dtype=float), np.asarray(box, dtype=float)
+    each = box.ndim == 3 or (box.ndim == 2 and box.shape != (3, 3))
+    boxes = np.stack([box_matrix(one) for one in (box if each else [box])])
+    x[1:] = x[0] + np.cumsum(moves(x, np.broadcast_to(boxes, (len(x), 3, 3))), axis=0)
     return x
 
 

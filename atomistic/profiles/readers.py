@@ -13,8 +13,9 @@ from ...core.units import DALTON, ELEMENTARY_CHARGE, NM, PS
 from .coordinates import AXES, Planar
 from .dielectric import DielectricProfile, dielectric_profile
 from .dipoles import DipoleSums
+from .images import edges
 from .particles import Species, particles_of
-from .paths import Paths
+from .paths import Paths, unwrap
 from .settings import even_spacing
 from .source import Source
 
@@ -33,7 +34,8 @@ def read_paths(
     """Unwrapped paths of species, and their charge numbers, for bulk transport.
 
     Moves between frames go to the nearest image, which is right where particles move
-    less than half of the box; trajectories that come unwrapped may move further.
+    less than half of the box, also where it varies (`images.moves`); trajectories that
+    come unwrapped may move further, and are taken as they are.
 
     Parameters
     ----------
@@ -73,11 +75,9 @@ def read_paths(
         )
     positions, box = np.array(steps), np.array(boxes)
     # Positions that reach far out of the box are unwrapped already.
-    if (np.ptp(positions, axis=(0, 1)) < WRAPPED * box.max(axis=0)).all():
-        moves = np.diff(positions, axis=0)
-        period = box[1:, None]
-        moves -= period * np.round(moves / period)
-        positions[1:] = positions[0] + np.cumsum(moves, axis=0)
+    widest = np.abs(box).sum(axis=1).max(axis=0)
+    if (np.ptp(positions, axis=(0, 1)) < WRAPPED * widest).all():
+        positions = unwrap(positions, box)
     paths = Paths(
         positions * NM,
         particles.mass[particles.followed] * DALTON,
@@ -143,10 +143,10 @@ def read_dielectric(
             wanted=f"2 to {frames}, the number of frames",
             got=str(units),
         )
-    length = source.frame(universe.trajectory[0])[1][AXES[axis]]
+    length = edges(source.box(universe.trajectory[0]))[AXES[axis]]
     sums = DipoleSums(units, max(2, round(length * NM / bin)), AXES[axis])
     for index, ts in enumerate(universe.trajectory):
-        x, box, _ = source.frame(ts)
+        x, box = source.frame(ts)[0], edges(source.box(ts))
         first = np.repeat(x[atoms[begin]], size, axis=0)
         arm = x[atoms] - first
         whole = first + arm - box * np.round(arm / box)

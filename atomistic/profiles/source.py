@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from MDAnalysis.lib.mdamath import triclinic_vectors
 
 from ...core.errors import InputError
 from .coordinates import Coordinate
+from .images import nearest
 from .particles import Particles
 
 ANGSTROM = 0.1
+#: Degrees by which a right angle may be rounded.
+RIGHT = 1e-3
 
 
 @dataclass(frozen=True)
@@ -39,47 +43,47 @@ class Source:
     moving: Any = None
 
     def box(self, ts) -> np.ndarray:
-        """Box lengths of a frame, nm.
+        """Box vectors of a frame in rows (3, 3), nm.
 
         Raises
         ------
         InputError
-            When there are none, or angles are not right.
+            When there are none.
         """
-        lengths = ts.dimensions
-        if lengths is None or not (lengths[:3] > 0).all():
+        box, lengths = np.zeros((3, 3)), ts.dimensions
+        if lengths is not None:
+            right = np.abs(lengths[3:] - 90).max() < RIGHT
+            box = np.diag(lengths[:3]) if right else triclinic_vectors(lengths, float)
+        if not (box.diagonal() > 0).all():
             raise InputError(
                 f"frame {ts.frame} has no box",
-                wanted="lengths of an orthorhombic box",
+                wanted="lengths and angles of a box",
                 got=str(lengths),
                 mend="set universe.dimensions, or add a transformation that does",
             )
-        if np.abs(lengths[3:] - 90).max() > 1e-3:
-            raise InputError(
-                f"box of frame {ts.frame}", wanted="right angles", got=str(lengths[3:])
-            )
-        return ANGSTROM * lengths[:3].astype(float)
+        return ANGSTROM * box.astype(float)
 
     def origin(self, x: np.ndarray | None, box: np.ndarray) -> np.ndarray | None:
         """Centre of what moves, nm."""
         if self.moving is None or x is None:
             return None
-        return _centre(x, box, self.moving.indices, self.particles.masses)
+        atoms = self.moving.indices
+        return _centre(x[atoms], box, self.particles.masses[atoms])
 
     def frame(self, ts) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Positions (nm), box lengths, and the origin."""
+        """Positions (nm), box vectors, and the origin."""
         box = self.box(ts)
         x = ANGSTROM * ts.positions
         return x, box, self.origin(x, box)
 
 
-def _centre(x, box, atoms, masses) -> np.ndarray:
-    """Centre of mass on a periodic box (Bai & Breen 2008)."""
-    angle = 2 * np.pi * x[atoms] / box
-    weight = masses[atoms] / masses[atoms].sum()
-    mean = weight @ np.exp(1j * angle)
-    middle = np.mod(np.angle(mean), 2 * np.pi) * box / (2 * np.pi)
+def _centre(x, box, masses) -> np.ndarray:
+    """Centre of mass in a periodic box.
+
+    By the mean angles of Bai & Breen 2008 (doi:10.1080/2151237X.2008.10129266).
+    """
+    weight = masses / masses.sum()
+    mean = weight @ np.exp(2j * np.pi * (x @ np.linalg.inv(box)))
+    middle = np.mod(np.angle(mean) / (2 * np.pi), 1.0) @ box
     # Angles weigh far atoms less: the images about their mean tell where it is.
-    apart = x[atoms] - middle
-    apart -= box * np.round(apart / box)
-    return middle + weight @ apart
+    return middle + weight @ nearest(x - middle, box)

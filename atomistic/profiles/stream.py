@@ -14,6 +14,7 @@ import numpy as np
 from MDAnalysis.analysis.base import AnalysisBase
 
 from ...core.errors import InputError
+from .images import moves, reach
 from .source import ANGSTROM, Source
 from .sums import Plan, Sums, Trails
 
@@ -54,10 +55,9 @@ class Pass(AnalysisBase):
         self._weighted = bool(np.isnan(p.kind_charge).any())
         # Frames of the block that is being read, and of what it needs after it.
         size = plan.block + plan.reach
-        along = len(self._source.coordinate.along)
         self._z = np.empty((size, len(p.followed)))
-        self._x = np.empty((size, len(p.followed), along))
-        self._boxes = np.empty((size, along))
+        self._x = np.empty((size, len(p.followed), 3))
+        self._boxes = np.empty((size, 3, 3))
         self._filled, self._start = 0, self.start
         # Densities of atoms need one coordinate alone.
         self._whole = bool(plan.lag or p.bodies or self._source.moving is not None)
@@ -159,8 +159,7 @@ class Pass(AnalysisBase):
         scale = self._plan.extent / self._extent
         z = np.where(z < self._extent * EDGE, np.minimum(z, self._extent / EDGE), -1)
         self._z[i] = z * scale
-        along = coordinate.along
-        self._x[i], self._boxes[i] = where[:, along], self._box[along]
+        self._x[i], self._boxes[i] = where, self._box
         self._filled += 1
         if self._filled == len(self._z):
             self._close()
@@ -180,11 +179,11 @@ class Pass(AnalysisBase):
 
     def _unwrapped(self, filled: int) -> np.ndarray:
         """Displacements along the interface since the first frame, (F, M, k)."""
-        x, box, p = self._x[:filled], self._boxes[:filled], self._source.particles
-        moves = np.diff(x, axis=0)
-        period = box[1:, None, :]
-        moves -= period * np.round(moves / period)
-        worst = float(np.abs(moves / period).max(initial=0.0))
+        p, along = self._source.particles, self._source.coordinate.along
+        if not along:
+            return np.zeros((filled, len(p.followed), 0))
+        steps = moves(self._x[:filled], self._boxes[:filled])
+        worst = reach(steps, self._boxes[1:filled])
         if worst > JUMP:
             raise InputError(
                 "particles that jump between frames",
@@ -192,10 +191,11 @@ class Pass(AnalysisBase):
                 got=f"{worst:.2f} of the box near frame {self._start}",
                 mend="save more often, or follow fewer species",
             )
-        mass = p.mass[p.followed]
+        mass, steps = p.mass[p.followed], steps[..., along]
         if abs(mass.sum() / p.masses.sum() - 1) < 1 - ALL_MASS:
-            moves -= np.einsum("fma,m->fa", moves, mass / mass.sum())[:, None]
-        return np.concatenate([np.zeros_like(x[:1]), np.cumsum(moves, axis=0)])
+            steps -= np.einsum("fma,m->fa", steps, mass / mass.sum())[:, None]
+        start = np.zeros((1, *steps.shape[1:]))
+        return np.concatenate([start, np.cumsum(steps, axis=0)])
 
     def _conclude(self):
         while self._filled and self._start < self._last:

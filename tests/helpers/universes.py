@@ -2,10 +2,14 @@
 
 import MDAnalysis as mda
 import numpy as np
+from MDAnalysis.lib.mdamath import triclinic_vectors
 
 
 def universe(positions, save, box, names=None, charges=None, residues=None, wrap=False):
-    """Positions (F, N, 3) and box in nm, kept in memory."""
+    """Positions (F, N, 3) in nm, kept in memory.
+
+    Boxes, one or one a frame: edges in nm, or MDAnalysis' six with nm and degrees.
+    """
     n = positions.shape[1]
     index = np.arange(n) if residues is None else np.asarray(residues)
     u = mda.Universe.empty(
@@ -19,9 +23,14 @@ def universe(positions, save, box, names=None, charges=None, residues=None, wrap
         charges = [{"Na": 1.0, "Cl": -1.0}.get(name, 0.0) for name in names]
     if len(charges):
         u.add_TopologyAttr("charges", charges)
-    box = np.broadcast_to(box, (len(positions), 3))
-    x = positions % box[:, None] if wrap else positions
-    cells = np.hstack([10 * box, np.full(box.shape, 90.0)]).astype(np.float32)
+    box = np.broadcast_to(box, (len(positions), np.shape(box)[-1]))
+    cells = np.full((len(positions), 6), 90.0, dtype=np.float32)
+    cells[:, : box.shape[1]] = box
+    vectors = np.stack([triclinic_vectors(cell, float) for cell in cells])
+    x = positions
+    if wrap:
+        x = (positions @ np.linalg.inv(vectors)) % 1.0 @ vectors
+    cells[:, :3] *= 10
     u.load_new(10 * x.astype(np.float32), order="fac", dt=save, dimensions=cells)
     return u
 
