@@ -30,6 +30,7 @@ from .regions import inside_shell, inside_slab
 from .residence import Residence, residence
 from .settings import Geometry, ProfileSettings, even_spacing
 from .stationarity import stationarity
+from .surface import Surface
 
 __all__ = [
     "BulkDiffusion",
@@ -53,6 +54,7 @@ __all__ = [
     "Species",
     "View",
     "Spherical",
+    "Surface",
     "bulk_diffusion",
     "bulk_permittivity",
     "centres_of_mass",

@@ -7,7 +7,7 @@ matrices whose rows are box vectors.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -26,11 +26,13 @@ class Coordinate(Protocol):
     Attributes
     ----------
     kind
-        ``"planar"``, ``"cylindrical"`` or ``"spherical"``.
+        ``"planar"``, ``"cylindrical"``, ``"spherical"`` or ``"surface"``.
     along
         Axes along which particles move parallel to the interface.
     everywhere
         Whether every place of the box is in a cell.
+    bulk
+        Part of the extent, of 1, where W is zero.
     """
 
     @property
@@ -45,6 +47,10 @@ class Coordinate(Protocol):
     def everywhere(self) -> bool:
         """See above."""
 
+    @property
+    def bulk(self) -> tuple[float, float]:
+        """See above."""
+
     def extent(self, box: np.ndarray) -> float:
         """Of the coordinate in a box (3, 3); refuses one that does not suit it."""
 
@@ -52,12 +58,13 @@ class Coordinate(Protocol):
         self,
         positions: np.ndarray,
         box: np.ndarray,
-        origin: np.ndarray | None,
+        origin: Any,
         unit: float = 1.0,
     ) -> np.ndarray:
         """Coordinate of positions (n, 3), from 0; outside it is negative or too large.
 
-        `unit` is that of the positions, in nm.
+        `unit` is that of the positions, in nm; `origin` is what moves in this frame, a
+        place (3,) or `Heights`, or None.
         """
 
     def volumes(self, faces: np.ndarray, box: np.ndarray) -> np.ndarray:
@@ -85,7 +92,7 @@ class Planar:
     right: float | None = None
 
     def __post_init__(self):
-        _check_axis(self.axis)
+        check_axis(self.axis)
         if (self.left is None) != (self.right is None):
             raise InputError(
                 "walls of planar profiles",
@@ -113,6 +120,11 @@ class Planar:
     def everywhere(self) -> bool:
         """Unless there are walls."""
         return self.left is None
+
+    @property
+    def bulk(self) -> tuple[float, float]:
+        """The middle fifth."""
+        return 0.4, 0.6
 
     def extent(self, box):
         """Between the walls, or the length of the box."""
@@ -158,7 +170,7 @@ class Cylindrical:
     axis: str = "z"
 
     def __post_init__(self):
-        _check_axis(self.axis)
+        check_axis(self.axis)
         _check_radius(self.radius)
 
     @property
@@ -175,6 +187,11 @@ class Cylindrical:
     def everywhere(self) -> bool:
         """No: the corners are not."""
         return False
+
+    @property
+    def bulk(self) -> tuple[float, float]:
+        """The inner half."""
+        return 0.0, 0.5
 
     def extent(self, box):
         """The radius."""
@@ -230,6 +247,11 @@ class Spherical:
     def everywhere(self) -> bool:
         """No: the corners are not."""
         return False
+
+    @property
+    def bulk(self) -> tuple[float, float]:
+        """The inner half."""
+        return 0.0, 0.5
 
     def extent(self, box):
         """The radius."""
@@ -306,7 +328,8 @@ def _check_fits(what: str, extent: float, length: float) -> None:
         )
 
 
-def _check_axis(axis: str) -> None:
+def check_axis(axis: str) -> None:
+    """Refuse what is no axis."""
     if axis not in AXES:
         raise InputError("axis of profiles", wanted="x, y or z", got=repr(axis))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -200,7 +200,7 @@ def _densities(sums: Sums, plan: Plan, case: Case) -> tuple[np.ndarray, dict, di
         "residual_dipole": float(electric.dipole[0]),
         "residual_field": float(electric.residual_field[0]),
         "phi_kind": electrics.phi_kind,
-        "phi_reference": electrics.reference,
+        "phi_reference": electric.reference,
         "charge_model": electrics.charge_model,
         "smearing_width": electrics.smearing,
         "block_length": plan.block * plan.pool * plan.spacing * PS,
@@ -211,6 +211,18 @@ def _densities(sums: Sums, plan: Plan, case: Case) -> tuple[np.ndarray, dict, di
 
 
 def _electric(charge, faces, coordinate: Coordinate, how: Electrics):
+    if coordinate.kind == "surface":
+        if how.left or how.far or how.boundary != "closed":
+            raise InputError(
+                "electrostatics of a surface",
+                wanted="no charged walls, boundary closed: the field is 0 in the vapour",
+                got=f"{how.left:g} and {how.far:g} C/m2, {how.boundary}",
+            )
+        reference = "left" if how.reference == "middle" else how.reference
+        found = planar_potential(
+            charge, faces, smearing=how.smearing, reference=reference
+        )
+        return replace(found, boundary="vapour")
     if coordinate.kind != "planar":
         if how.left or how.smearing:
             raise InputError(
@@ -247,14 +259,13 @@ def _effective_visits(sums: Sums) -> np.ndarray:
 
 
 def _pmf(density: np.ndarray, coordinate: Coordinate) -> np.ndarray:
-    """W in kT, zero in the middle fifth of a slab, or the inner half of a shell.
+    """W in kT, zero in the coordinate's bulk.
 
     Where a species is not seen there, in any replicate, W is zero where it is densest.
     """
     position = (np.arange(density.shape[-1]) + 0.5) / density.shape[-1]
-    usual = (
-        np.abs(position - 0.5) < 0.1 if coordinate.kind == "planar" else position < 0.5
-    )
+    low, high = coordinate.bulk
+    usual = (position > low) & (position < high)
     found = []
     for s in range(density.shape[1]):
         chosen = usual

@@ -21,6 +21,7 @@ from .particles import Particles, Species, particles_of, selected
 from .source import Source
 from .stationarity import steadiness
 from .sums import Plan, Sums, lags_of, windows_over
+from .surface import Surface
 
 Progress = Callable[[float, float, str], None]
 
@@ -67,7 +68,8 @@ class View:
     temperature
         K.
     coordinate
-        `Planar` (by default along z through the whole box), `Cylindrical` or `Spherical`.
+        `Planar` (by default along z through the whole box), `Cylindrical`, `Spherical`
+        or `Surface`.
     moving
         Selection whose centre of mass is the origin in each frame: a sheet, a droplet.
     charges
@@ -104,6 +106,17 @@ class View:
                 "friction of the thermostat", wanted="0 1/s or more",
                 got=f"{self.friction:g}",
             )  # fmt: skip
+        if self.moving is not None and self.coordinate.kind == "surface":
+            raise InputError(
+                "two moving origins", wanted="a surface or `moving`", got="both"
+            )
+
+    @property
+    def origin(self) -> str:
+        """What distances are counted from, in words."""
+        if isinstance(self.coordinate, Surface):
+            return self.coordinate.told
+        return "fixed" if self.moving is None else f"centre of mass of {self.moving}"
 
 
 def interface_profiles(
@@ -197,6 +210,7 @@ def _origin(universe, species, how: Resolution, view: View) -> dict[str, object]
     }
     return {
         **origin_of(universe),
+        "origin": view.origin,
         **{name: value for name, value in given.items() if value is not None},
         "settings": settings_text(species=species, resolution=how, view=view),
     }
@@ -217,7 +231,8 @@ def _summed(
         how.replicates,
         how.seed,
     )
-    group = None if view.moving is None else selected(universe, view.moving)
+    moving = getattr(view.coordinate, "selection", view.moving)
+    group = None if moving is None else selected(universe, moving)
     for what, value in (("bin", how.bin), ("processes", view.processes)):
         if not value > 0:
             raise InputError(
@@ -269,7 +284,7 @@ def _plan(source: Source, how: Resolution, start: int, frames: int) -> Plan:
     """Cells and frames from lengths and times."""
     trajectory = source.universe.trajectory
     spacing = float(trajectory[min(start + 1, len(trajectory) - 1)].time)
-    x, box, origin = source.frame(trajectory[start])
+    box = source.box(trajectory[start])
     spacing -= float(trajectory.time)
     if not spacing > 0:
         raise InputError(

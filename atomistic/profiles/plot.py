@@ -67,7 +67,8 @@ def plot_profiles(profiles: xr.Dataset, path: Path | str | None = None) -> Figur
         charge = ds["charge_density"].values / ELEMENTARY_CHARGE * NM**3
         _band(last, ds, x, charge, BLACK)
         _label(last, r"charge density / $e\,\mathrm{nm^{-3}}$")
-    axis = {"planar": "position"}.get(ds.attrs.get("geometry", "planar"), "radius")
+    names = {"planar": "position", "surface": "depth below the surface"}
+    axis = names.get(ds.attrs.get("geometry", "planar"), "radius")
     for ax in (electric, last):
         ax.set_xlabel(f"{axis} / nm")
     if path is not None:

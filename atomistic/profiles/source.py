@@ -15,6 +15,7 @@ from ...core.errors import InputError
 from .coordinates import Coordinate
 from .images import nearest
 from .particles import Particles
+from .surface import Surface
 
 ANGSTROM = 0.1
 #: Degrees by which a right angle may be rounded.
@@ -34,7 +35,7 @@ class Source:
     coordinate
         Distance across.
     moving
-        Atoms whose centre of mass is the origin in each frame, or None.
+        Atoms whose centre of mass, or surface, is the origin in each frame, or None.
     """
 
     universe: Any
@@ -63,18 +64,20 @@ class Source:
             )
         return ANGSTROM * box.astype(float)
 
-    def origin(self, x: np.ndarray | None, box: np.ndarray) -> np.ndarray | None:
-        """Centre of what moves, nm."""
+    def origin(self, x: np.ndarray | None, box: np.ndarray, frame: int) -> Any:
+        """Centre (3,) of what moves, nm, or its surface; None when nothing does."""
         if self.moving is None or x is None:
             return None
         atoms = self.moving.indices
+        if isinstance(self.coordinate, Surface):
+            return self.coordinate.heights(x[atoms], box, frame)
         return _centre(x[atoms], box, self.particles.masses[atoms])
 
-    def frame(self, ts) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def frame(self, ts) -> tuple[np.ndarray, np.ndarray, Any]:
         """Positions (nm), box vectors, and the origin."""
         box = self.box(ts)
         x = ANGSTROM * ts.positions
-        return x, box, self.origin(x, box)
+        return x, box, self.origin(x, box, ts.frame)
 
 
 def _centre(x, box, masses) -> np.ndarray:

@@ -79,7 +79,7 @@ class Pass(AnalysisBase):
             self._extent = source.coordinate.extent(self._box)
         self._check_time(ts)
         x = ANGSTROM * ts.positions if self._whole else None
-        origin = source.origin(x, self._box)
+        origin = source.origin(x, self._box, ts.frame)
         s = source.coordinate.across(ts.positions, self._box, origin, ANGSTROM)
         if ts.frame < self._last:
             self._count(self._plan.unit(ts.frame), s, x, origin)
@@ -97,7 +97,7 @@ class Pass(AnalysisBase):
         alike = self._sums.frames - self._known
         self._sums.extent += alike * self._extent
         self._sums.volume += alike[:, None] * volumes
-        self._sums.box += alike[:, None] * self._box
+        self._sums.box += alike[:, None] * np.linalg.norm(self._box, axis=1)
         self._known = self._sums.frames.copy()
 
     def _check_time(self, ts):
