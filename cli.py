@@ -168,7 +168,7 @@ def profiles(
     ] = None,
     bin: Annotated[str, typer.Option(help="Width of a cell.")] = "0.02 nm",
     geometry: Annotated[
-        str, typer.Option(help="planar, cylindrical or spherical.")
+        str, typer.Option(help="planar, cylindrical, spherical or surface.")
     ] = "planar",
     axis: Annotated[str, typer.Option(help="Normal of planes, axis of a pore.")] = "z",
     left: Annotated[Text, typer.Option(help="Position of the left wall.")] = None,
@@ -177,6 +177,12 @@ def profiles(
     moving: Annotated[
         Text, typer.Option(help="Selection whose centre of mass is the origin.")
     ] = None,
+    surface: Annotated[
+        Text, typer.Option(help="Selection that makes the instantaneous surface.")
+    ] = None,
+    depth: Annotated[Text, typer.Option(help="Of cells below the surface.")] = None,
+    vapour: Annotated[str, typer.Option(help="Of cells above the surface.")] = "1 nm",
+    side: Annotated[str, typer.Option(help="upper or lower surface.")] = "upper",
     boundary: Annotated[str, typer.Option(help="closed, periodic or slab.")] = "closed",
     wall_charge: Annotated[str, typer.Option(help="Of the left wall.")] = "0 C/m**2",
     far_charge: Annotated[
@@ -206,6 +212,7 @@ def profiles(
             geometry, axis, left, right, radius, moving, boundary, wall_charge,
             far_charge, reference, replicates, seed, processes, start, stop,
             thermostat, friction,
+            surface=surface, depth=depth, vapour=vapour, side=side,
         ),
         out, plot, quiet,
     )  # fmt: skip

@@ -1,9 +1,11 @@
 """`mesobridge profiles`: files in, files out, and messages a user can act on."""
 
 import MDAnalysis as mda
+import numpy as np
 import pytest
 import xarray as xr
 from brownian import EDGE, walk
+from universes import universe
 
 from mesobridge.core.units import NM
 
@@ -47,6 +49,29 @@ def test_a_trajectory_becomes_profiles_and_a_picture(mesobridge, files, tmp_path
     assert (tmp_path / "p.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_profiles_from_the_surface_of_a_liquid(mesobridge, tmp_path):
+    places = np.mgrid[0:10, 0:10, 4:12].reshape(3, -1).T * 0.25
+    u = universe(np.broadcast_to(places, (8, *places.shape)), 1.0, (2.5, 2.5, 5.0))
+    u.add_TopologyAttr("resnames", ["MOL"] * len(places))
+    u.add_TopologyAttr("resids", list(range(len(places))))
+    u.atoms.write(str(tmp_path / "slab.gro"))
+    u.atoms.write(str(tmp_path / "slab.xtc"), frames="all")
+    code, _, err = mesobridge(
+        "profiles", "slab.xtc", "--topology", "slab.gro", "--species", "all=all",
+        "--charge", "all=0", "--temperature", "300 K", "--bin", "0.25 nm", "--block",
+        "1 ps", "--geometry", "surface", "--surface", "all", "--depth", "1.75 nm",
+        "--vapour", "2 nm", "--side", "lower", "--quiet",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    ds = xr.open_dataset(tmp_path / "profiles.nc", engine="h5netcdf")
+    assert (
+        ds.attrs["origin"] == "instantaneous lower surface of all, Gaussians of 0.24 nm"
+    )
+    density = ds["number_density"].values[0, 0] * NM**3
+    assert density[ds["z"] > 0] == pytest.approx(64.0, rel=0.2)
+    assert not density[ds["z"] < 0].any()
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
@@ -56,6 +81,7 @@ def test_a_trajectory_becomes_profiles_and_a_picture(mesobridge, files, tmp_path
         (["--friction", "0.1 ps"], "0.1 ps"),
         (["--geometry", "conical"], "geometry of profiles"),
         (["--geometry", "spherical"], "with a radius"),
+        (["--geometry", "surface"], "selection that makes the surface"),
         (["--boundary", "open"], "boundary"),
         (["--axis", "w"], "x, y or z"),
         (["--out", "nowhere/p.nc"], "cannot be written"),

@@ -22,6 +22,7 @@ from .coordinates import Coordinate, Cylindrical, Planar, Spherical
 from .estimates import Electrics
 from .interface import Resolution, View, density_profiles, interface_profiles
 from .particles import Species
+from .surface import Surface
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Request:
     bin, lag, block
         With units; without a lag nobody is followed, without a block it is chosen.
     geometry, axis
-        ``planar``, ``cylindrical`` or ``spherical``; ``x``, ``y`` or ``z``.
+        ``planar``, ``cylindrical``, ``spherical`` or ``surface``; ``x``, ``y`` or ``z``.
     left, right, radius
         With units.
     moving
@@ -52,6 +53,8 @@ class Request:
         Numbers.
     thermostat, friction
         Its name; the friction of a Langevin one, with a unit.
+    surface, depth, vapour, side
+        Selection, lengths with units, ``upper`` or ``lower``: of a `Surface`.
     """
 
     trajectory: Path
@@ -79,6 +82,10 @@ class Request:
     stop: int | None = None
     thermostat: str | None = None
     friction: str | None = None
+    surface: str | None = None
+    depth: str | None = None
+    vapour: str = "1 nm"
+    side: str = "upper"
 
 
 def run(request: Request, out: Path, plot: Path | None, quiet: bool) -> xr.Dataset:
@@ -207,10 +214,19 @@ def _coordinate(request: Request) -> Coordinate:
             for text in (request.left, request.right)
         )
         return Planar(request.axis, *ends)
+    if request.geometry == "surface":
+        if request.surface is None or request.depth is None:
+            raise InputError(
+                "profiles from a surface",
+                wanted="the selection that makes the surface, and a depth",
+                got=f"surface {request.surface}, depth {request.depth}",
+            )
+        lengths = quantity(request.depth, "m"), quantity(request.vapour, "m")
+        return Surface(request.surface, *lengths, request.axis, request.side)
     if request.geometry not in ("cylindrical", "spherical") or request.radius is None:
         raise InputError(
             "geometry of profiles",
-            wanted="planar, or cylindrical or spherical with a radius",
+            wanted="planar or surface, or cylindrical or spherical with a radius",
             got=f"{request.geometry}, radius {request.radius}",
         )
     radius = quantity(request.radius, "m")
