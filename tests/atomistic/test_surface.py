@@ -18,6 +18,7 @@ from mesobridge.atomistic.profiles.interface import (
 )
 from mesobridge.atomistic.profiles.plot import plot_profiles
 from mesobridge.core.errors import InputError
+from mesobridge.core.schema import QUALITY_FLAGS
 from mesobridge.core.units import ELEMENTARY_CHARGE, NM, PS, VACUUM_PERMITTIVITY
 
 BOX = (4.0, 6.0, 8.0)
@@ -138,29 +139,37 @@ def test_a_slab_that_drifts_and_two_processes():
 
 
 def test_diffusion_from_a_surface():
-    """D_par is that of free particles; D_perp grows by the mean square slope."""
-    frames, D = 1600, 0.02
+    """Free particles: D along, and across more by the mean square slope of the surface.
+
+    Those whose distance from the surface walks by itself have D across, too.
+    """
+    frames, D, k = 1000, 0.02, 2 * np.pi / 3.0
+    seen = 0.15 * np.exp(-0.5 * (k * WIDTH) ** 2)
     still = liquid((3.0, 3.0), 1.5, 3.5)
-    solute = free(120, frames, 5.0, 3, D)
-    bulk = np.broadcast_to(still, (frames, *still.shape)).copy()
+    moved = np.broadcast_to(still, (frames, *still.shape)).copy()
+    loose, bound = (free(120, frames, 5.0, seed, D) for seed in (3, 7))
     phase = 0.01 * np.arange(frames)[:, None]
-    bulk[..., 2] += wave(bulk[..., 1], phase, 0.15, 3.0)
-    names = ["L"] * len(still) + ["S"] * 120
-    x = np.concatenate([bulk, solute], axis=1)
+    moved[..., 2] += wave(moved[..., 1], phase, 0.15, 3.0)
+    depth = 2.0 * np.abs((bound[..., 2] / 2.0 + 1) % 2 - 1)  # between mirrors
+    bound[..., 2] = 3.5 + wave(bound[..., 1], phase, seen, 3.0) - depth
+    x = np.concatenate([moved, loose, bound], axis=1)
+    names = ["L"] * len(still) + ["S"] * 120 + ["T"] * 120
     u = universe(x, 0.1, (3.0, 3.0, 5.0), names, [0.0] * len(names), wrap=True)
     how = Resolution(0.05 * NM, 0.4 * PS, 16 * PS, 50, 1)
-    ds = interface_profiles(u, SOLUTE, how, View(300.0, SURFACE))
+    species = {**SOLUTE, "T": "name T"}
+    ds = interface_profiles(u, species, how, View(300.0, SURFACE))
     s = ds["z"].values / NM
-    middle = (s > -0.5) & (s < 1.0)
     along, across = (
-        ds[name].values[0, 0, -len(s) :][middle] * PS / NM**2
-        for name in ("D_par", "D_perp")
+        ds[name].values[0, :, -len(s) :] * PS / NM**2 / D for name in ("D_par", "D_perp")
     )
-    k = 2 * np.pi / 3.0
-    slope = (0.15 * np.exp(-0.5 * (k * WIDTH) ** 2) * k) ** 2 / 2
-    assert along == pytest.approx(D, rel=0.12)
-    assert along.mean() == pytest.approx(D, rel=0.05)
-    assert across.mean() == pytest.approx(D * (1 + slope), rel=0.06)
+    for one, low, slope in ((0, -0.5, 0.5 * (k * seen) ** 2), (1, 0.05, 0.0)):
+        middle = (s > low) & (s < 1.0)
+        assert np.abs(along[one, middle] - 1).max() < 0.12
+        assert along[one, middle].mean() == pytest.approx(1, abs=0.05)
+        assert across[one, middle].mean() == pytest.approx(1 + slope, abs=0.05)
+    vapour = s < -0.05
+    assert (ds["quality_flag"].values[1, vapour] & QUALITY_FLAGS["unvisited"]).all()
+    assert not ds["number_density"].values[0, 1, vapour].any()
     assert "steady" not in ds.attrs
 
 
