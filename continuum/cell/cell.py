@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ...core.errors import InputError
+from ...core.progress import Show, shown
 from ..closed import solve_closed
 from ..closures import Closure
 from ..distance import wall_distance
@@ -29,7 +30,6 @@ from .conditions import (
 )
 from .given import solution_in
 from .parts import Condition, Ion, Pieces, Setting
-from .progress import Show, shown
 from .regions import Region
 from .resolution import check_layers, check_mesh
 from .results import State

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from ...core.errors import InputError
+from ...core.progress import Show, shown
 from ...core.schema import dataset
 from ..collective import on_root
 from ..medium import Conditions
@@ -20,7 +21,6 @@ from .checks import Quantity, check_kind, several, si, whole
 from .conditions import check_electrode, check_potential
 from .files import Saved, attributes
 from .given import solution_in
-from .progress import Show, shown
 from .resolution import check_layers
 from .results import Series, State
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from ...core.progress import Show, shown
 from ...core.schema import dataset
 from ..impedance import differential_capacitance
 from ..impedance import impedance as _impedance
@@ -17,7 +18,6 @@ from .checks import Quantity, check_kind, check_name, several
 from .conditions import check_double_layer
 from .files import Saved, attributes, total_unit
 from .given import solution_in
-from .progress import Show, shown
 from .results import State
 
 

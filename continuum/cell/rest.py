@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import cast
 
 from ...core.errors import InputError
+from ...core.progress import Show
 from .cell import Cell
 from .checks import check_kind, check_name
 from .conditions import check_changes
 from .parts import Reservoir
-from .progress import Show
 from .results import State
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from ...core.errors import InputError
+from ...core.progress import Show, shown
 from ...core.stats import estimate
 from ..adjoint import gradient
 from ..fields import Gather
@@ -21,7 +22,6 @@ from .checks import all_of, check_kind, whole
 from .conditions import check_amounts
 from .given import solution_in
 from .observables import Observable
-from .progress import Show, shown
 from .results import State
 
 

@@ -1,4 +1,4 @@
-"""What a person sees while a cell is solved."""
+"""What a person sees while something long goes on."""
 
 from __future__ import annotations
 
@@ -64,8 +64,9 @@ def _bar(what: str, console: Console) -> Iterator[Callable]:
     with Progress(*columns, console=console) as bars:
         task = bars.add_task(what, total=None)
 
-        def tell(done: float, total: float, _: str) -> None:
-            bars.update(task, completed=done, total=total)
+        def tell(done: float, total: float, now: str) -> None:
+            text = what if now in ("", what) else f"{what}, {now}"
+            bars.update(task, completed=done, total=total, description=text)
 
         yield tell
         bars.update(task, completed=1.0, total=1.0)
