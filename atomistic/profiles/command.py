@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import xarray as xr
-from matplotlib.figure import Figure
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ...core.artefact import write_dataset
 from ...core.cautions import Caution
 from ...core.errors import InputError
+from ...core.progress import shown
 from ...core.units import quantity
+from .asked import charges_of, check_files, species_of, universe_of
 from .coordinates import Coordinate, Cylindrical, Planar, Spherical
 from .estimates import Electrics
 from .interface import Resolution, View, density_profiles, interface_profiles
-from .particles import Species
 from .surface import Surface
 
 
@@ -96,18 +92,7 @@ def run(request: Request, out: Path, plot: Path | None, quiet: bool) -> xr.Datas
     InputError
         When files cannot be read, text not understood, or as `interface_profiles`.
     """
-    for path in (out, plot):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise InputError(
-                f"{path} cannot be written",
-                wanted="a folder that is there",
-                got=str(path.parent),
-            )
-    kinds = Figure().canvas.get_supported_filetypes()
-    if plot is not None and plot.suffix[1:] not in kinds:
-        raise InputError(
-            f"{plot} cannot be drawn", wanted=", ".join(sorted(kinds)), got=plot.suffix
-        )
+    check_files(out, plot)
     electrics = _electrics(request)
     resolution = Resolution(
         quantity(request.bin, "m"),
@@ -116,12 +101,12 @@ def run(request: Request, out: Path, plot: Path | None, quiet: bool) -> xr.Datas
         request.replicates,
         request.seed,
     )
-    universe = _universe(request)
+    universe = universe_of(request.trajectory, request.topology)
     view = View(
         quantity(request.temperature, "K"),
         _coordinate(request),
         request.moving,
-        {k: _number(v, k) for k, v in _pairs(request.charges, "charges")},
+        charges_of(request.charges),
         electrics,
         request.start,
         request.stop,
@@ -129,12 +114,9 @@ def run(request: Request, out: Path, plot: Path | None, quiet: bool) -> xr.Datas
         request.thermostat,
         None if request.friction is None else quantity(request.friction, "1/s"),
     )
-    species: dict[str, Species] = {}
-    for name, text in _pairs(request.species, "species"):
-        if name in species:
-            raise InputError("species of profiles", wanted="each once", got=name)
-        species[name] = _species(text)
-    with _shown(quiet) as progress, warnings.catch_warnings():
+    species = species_of(request.species)
+    shown_progress = shown("profiles", False if quiet else None)
+    with shown_progress as progress, warnings.catch_warnings():
         warnings.simplefilter("ignore", Caution)  # the closing summary tells them
         if request.lag is None:
             found = density_profiles(
@@ -160,51 +142,6 @@ def _electrics(request: Request) -> Electrics:
     elif request.geometry != "planar":  # shells have one wall
         left, right = 0.0, left
     return Electrics(request.boundary, left, right, reference=request.reference)
-
-
-def _universe(request: Request) -> Any:
-    import MDAnalysis
-
-    files = [one for one in (request.topology, request.trajectory) if one is not None]
-    for one in files:
-        if not one.is_file():
-            raise InputError(f"{one} is not there", wanted="a file", got="none")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return MDAnalysis.Universe(*map(str, files))
-    except Exception as exc:  # MDAnalysis raises many kinds
-        raise InputError(
-            f"{files[-1]} cannot be read",
-            wanted="a topology and a trajectory that MDAnalysis reads",
-            got=str(exc).splitlines()[0] if str(exc) else type(exc).__name__,
-        ) from exc
-
-
-def _pairs(texts: Sequence[str], what: str) -> Iterator[tuple[str, str]]:
-    for text in texts:
-        # Selections may hold an equals sign; names and numbers do not.
-        first, _, last = (
-            text.rpartition("=") if what == "charges" else text.partition("=")
-        )
-        if not first or not last:
-            wanted = "SELECTION=CHARGE" if what == "charges" else "NAME=SELECTION"
-            raise InputError(f"{what} of profiles", wanted=wanted, got=repr(text))
-        yield first.strip(), last.strip()
-
-
-def _species(text: str) -> Species:
-    head, _, rest = text.partition(":")
-    return Species(rest, "residues") if head == "residues" and rest else Species(text)
-
-
-def _number(text: str, name: str) -> float:
-    try:
-        return float(text)
-    except ValueError as exc:
-        raise InputError(
-            f"charge of {name}", wanted="a number, in e", got=repr(text)
-        ) from exc
 
 
 def _coordinate(request: Request) -> Coordinate:
@@ -233,20 +170,3 @@ def _coordinate(request: Request) -> Coordinate:
     if request.geometry == "cylindrical":
         return Cylindrical(radius, request.axis)
     return Spherical(radius)
-
-
-@contextmanager
-def _shown(quiet: bool):
-    """Progress with its remaining time, on a terminal."""
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield None
-        return
-    columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("reading", total=1.0)
-
-        def tell(done: float, of: float, what: str) -> None:
-            bar.update(task, completed=done / of, description=what)
-
-        yield tell
