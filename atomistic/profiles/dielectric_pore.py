@@ -14,9 +14,8 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...core.units import VACUUM_PERMITTIVITY
-from .charges import checked_charges
 from .dielectric import energy_of, frames_of
-from .dipoles import Sums, check_frame, refuse_broken, refuse_ions
+from .dipoles import Sums, checked_arms
 
 
 class PoreSums(Sums):
@@ -81,16 +80,12 @@ class PoreSums(Sums):
             When arrays do not fit, charges are missing, a molecule is charged or not
             whole, or atoms are outside of the shells.
         """
-        positions, box = np.asarray(positions, float), np.asarray(box, float)
-        charges, molecule = checked_charges(charges, len(positions)), np.asarray(molecule)
-        check_frame(unit, len(self.frames), positions, molecule, box)
-        size = np.bincount(molecule)
-        refuse_ions(charges, molecule, len(size))
-        x = positions.T - np.array([axis[0], axis[1], 0.0])[:, None]
-        size = np.maximum(size, 1)
-        centre = np.array([np.bincount(molecule, row) / size for row in x])[:, molecule]
-        arm = x - centre
-        refuse_broken(arm, box)
+        box = np.asarray(box, float)
+        charges, molecule, centre, arm = checked_arms(
+            unit, len(self.frames), positions, charges, molecule, box
+        )
+        centre = centre[:2, molecule] - np.asarray(axis)[:, None]
+        x = centre + arm[:2]
         r = np.hypot(x[0], x[1])
         if r.max() > self.faces[-1]:
             raise InputError(
@@ -101,7 +96,7 @@ class PoreSums(Sums):
             )
         moment = charges * arm[2]
         volume = np.pi * np.diff(self.faces**2) * box[2]
-        axial = np.diff(moment @ _inside(centre[:2], arm[:2], self.faces)) / volume
+        axial = np.diff(moment @ _inside(centre, arm[:2], self.faces)) / volume
         radial = -_enclosed(r, charges, self.faces) / (2 * np.pi * box[2])
         K = charges @ np.log(np.maximum(r, 1e-9 * self.faces[-1]))
         self.frames[unit] += 1

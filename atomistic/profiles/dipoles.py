@@ -13,6 +13,7 @@ Lengths are in metres, charges in coulombs.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Self
 
 import numpy as np
@@ -49,6 +50,17 @@ class Sums:
             if isinstance(total, np.ndarray) and name != "faces":
                 total += getattr(other, name)
 
+    def pooled(self, n_units: int) -> Self:
+        """The same frames in fewer units: neighbours are added up."""
+        own = len(self.frames)
+        unit, found = np.arange(own) * n_units // own, copy(self)
+        for name, total in vars(self).items():
+            if isinstance(total, np.ndarray) and name != "faces":
+                sums = np.zeros((n_units, *total.shape[1:]))
+                np.add.at(sums, unit, total)
+                setattr(found, name, sums)
+        return found
+
     def _layout(self) -> tuple:
         raise NotImplementedError
 
@@ -77,6 +89,8 @@ class DipoleSums(Sums):
         Sum of m(z), dipole per volume in each cell, shape (U, 3, n), C/m2.
     product
         Sum of m(z) times M by component, shape (U, 3, n), C2/m.
+    number
+        Sum of the molecules whose centre is in each cell, shape (U, n).
     """
 
     def __init__(self, n_units: int, n_cells: int, normal: int = 2):
@@ -92,6 +106,7 @@ class DipoleSums(Sums):
         self.polarisation, self.product = (
             np.zeros((n_units, 3, n_cells)) for _ in range(2)
         )
+        self.number = np.zeros((n_units, n_cells))
 
     def add(
         self,
@@ -122,16 +137,10 @@ class DipoleSums(Sums):
             When arrays do not fit, charges are missing, or a molecule is charged or not
             whole.
         """
-        positions, box = np.asarray(positions, float), np.asarray(box, float)
-        charges, molecule = checked_charges(charges, len(positions)), np.asarray(molecule)
-        check_frame(unit, len(self.frames), positions, molecule, box)
-        size = np.bincount(molecule)
-        refuse_ions(charges, molecule, len(size))
-        x = np.ascontiguousarray(positions.T)  # rows are quicker to sum than columns
-        size = np.maximum(size, 1)
-        centre = np.array([np.bincount(molecule, row) / size for row in x])
-        arm = x - centre[:, molecule]
-        refuse_broken(arm, box)
+        box = np.asarray(box, float)
+        charges, molecule, centre, arm = checked_arms(
+            unit, len(self.frames), positions, charges, molecule, box
+        )
         moment = charges * arm
         n, volume = self.polarisation.shape[-1], box.prod()
         scale = n / box[self.normal]
@@ -147,6 +156,8 @@ class DipoleSums(Sums):
         self.dipole_square[unit] += M**2
         self.polarisation[unit] += density
         self.product[unit] += density * M[:, None]
+        cell = np.minimum(begin.astype(np.intp), n - 1)
+        self.number[unit] += np.bincount(cell, minlength=n)
 
     def _layout(self) -> tuple:
         return (*self.product.shape, self.normal)
@@ -177,7 +188,29 @@ def _along_paths(
     return amount.reshape(3, -1, n).sum(axis=1)
 
 
-def check_frame(unit, n_units, positions, molecule, box) -> None:
+def checked_arms(unit, n_units, positions, charges, molecule, box):
+    """Charges and molecules of atoms, centres (3, M), and arms (3, N) from them.
+
+    Rows are quicker to sum than columns.
+
+    Raises
+    ------
+    InputError
+        When arrays do not fit, charges are missing, a molecule is charged or broken.
+    """
+    positions, molecule = np.asarray(positions, float), np.asarray(molecule)
+    charges = checked_charges(charges, len(positions))
+    _check_frame(unit, n_units, positions, molecule, box)
+    size = np.bincount(molecule)
+    _refuse_ions(charges, molecule, len(size))
+    x, size = np.ascontiguousarray(positions.T), np.maximum(size, 1)
+    centre = np.array([np.bincount(molecule, row) / size for row in x])
+    arm = x - centre[:, molecule]
+    _refuse_broken(arm, box)
+    return charges, molecule, centre, arm
+
+
+def _check_frame(unit, n_units, positions, molecule, box) -> None:
     """Refuse a frame whose arrays do not fit."""
     if not 0 <= unit < n_units:
         raise InputError("unit of a frame", wanted=f"0 to {n_units - 1}", got=str(unit))
@@ -195,7 +228,7 @@ def check_frame(unit, n_units, positions, molecule, box) -> None:
         raise InputError("box", wanted="three edges > 0 (rectangular)", got=str(box))
 
 
-def refuse_ions(charges: np.ndarray, molecule: np.ndarray, n_molecules: int) -> None:
+def _refuse_ions(charges: np.ndarray, molecule: np.ndarray, n_molecules: int) -> None:
     """Refuse charged molecules."""
     net = np.bincount(molecule, charges, minlength=n_molecules)
     worst = int(np.argmax(np.abs(net)))
@@ -208,7 +241,7 @@ def refuse_ions(charges: np.ndarray, molecule: np.ndarray, n_molecules: int) -> 
         )
 
 
-def refuse_broken(arm: np.ndarray, box: np.ndarray) -> None:
+def _refuse_broken(arm: np.ndarray, box: np.ndarray) -> None:
     """Refuse molecules whose atoms, `arm` (3, N) from the centre, are in two images."""
     reach = np.maximum(arm.max(axis=1), -arm.min(axis=1))
     if (reach > 0.5 * box).any():
