@@ -14,6 +14,7 @@ import xarray as xr
 
 from .contract import Schema, Var, check_variable, refuse
 from .experiments import EXPERIMENTS
+from .liquids import LIQUIDS
 from .units import ELEMENTARY_CHARGE
 
 #: Bits of ``quality_flag``: 0 is good.
@@ -286,6 +287,7 @@ SCHEMAS: dict[str, Schema] = {
             sizes={"xyz": 3},
         ),
         *EXPERIMENTS,
+        *LIQUIDS,
         Schema(
             "pair-pmf/1",
             {

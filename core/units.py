@@ -52,6 +52,10 @@ UNITS = frozenset(
         "F",
         "Hz",
         "m-2 s-1",
+        "Pa s",
+        "S m-1",
+        "J-1 m-1 s-1",
+        "coulomb2 m2",
     }
 )
 

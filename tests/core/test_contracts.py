@@ -19,19 +19,23 @@ from mesobridge.core.artefact import (
 )
 from mesobridge.core.errors import InputError, SchemaError, StageError, UnitError
 from mesobridge.core.schema import MODEL_KEYS, SCHEMAS, dataset, validate
-from mesobridge.core.units import UNITS, quantity, thermal_energy
+from mesobridge.core.units import ELEMENTARY_CHARGE, UNITS, quantity, thermal_energy
 
 SIZES = {
     "frame": 2, "atom": 3, "xyz": 3, "row": 3, "z": 4, "z_face": 5, "species": 2,
     "replicate": 3, "distance": 5, "r": 4, "pair": 3, "concentration": 4,
-    "node": 6, "border": 2, "time": 4, "frequency": 3, "point": 4,
+    "node": 6, "border": 2, "time": 4, "frequency": 3, "point": 4, "lag": 3,
+    "other": 2,
 }  # fmt: skip
 ATTRS = {
     "temperature": 1200.0, "area": 1e-18, "surface_charge_left": 0.1,
     "surface_charge_right": -0.1, "phi_kind": "model_charge", "charge_model": "formal",
     "lag": 1e-12, "block_length": 5e-12, "seed": 1, "n_units": 8, "source": "made up",
     "surface_charge": 0.1, "taper_start": 1e-9, "bulk_plane": 2e-9, "coulomb": "none",
-    "salt": "NaCl", "per": "m-2", "border": "anode",
+    "salt": "NaCl", "per": "m-2", "border": "anode", "method": "einstein",
+    "frame": "lab", "volume": 1e-26, "lag_first": 1e-12, "lag_last": 3e-12,
+    "boundary": "periodic", "relaxation_time": 1e-12, "blocks_too_short": 0,
+    "kind": "continuous", "region": "0 to 1 nm of z", "tolerance": 0.0,
 }  # fmt: skip
 
 
@@ -50,6 +54,11 @@ def example(name):
             values[key] = np.ones(shape)
     if "charge_density" in values:
         values["charge_density"] = np.zeros_like(values["charge_density"])
+    if name == "bulk-transport/1":  # of ones: what follows from them
+        n = SIZES["species"]
+        values["conductivity"] *= (n * ELEMENTARY_CHARGE) ** 2
+        values["nernst_einstein"] *= n * ELEMENTARY_CHARGE**2 / thermal_energy(1200.0)
+        values["transference"] /= n
     return dataset(name, values, {k: ATTRS[k] for k in schema.attrs})
 
 
@@ -268,3 +277,22 @@ def test_quantities_that_are_none(text):
 def test_units_on_disk_are_spelt_for_udunits_readers():
     assert "C" not in {part for unit in UNITS for part in unit.split()}
     assert thermal_energy(1200.0) == pytest.approx(1.6567788e-20)
+
+
+def test_transport_that_does_not_fit_together_is_refused():
+    good = example("bulk-transport/1")
+    for key, change, words in (
+        ("conductivity", 1.01, "conductivity does not follow"),
+        ("nernst_einstein", 1.01, "nernst_einstein does not follow"),
+        ("transference", 1.01, "transference does not follow"),
+    ):
+        ds = good.copy(deep=True)
+        ds[key].values[-1] *= change
+        with pytest.raises(SchemaError, match=words):
+            validate(ds, "bulk-transport/1")
+    with pytest.raises(SchemaError, match="size of the box"):
+        validate(good.drop_vars("viscosity"), "bulk-transport/1")
+    alive = example("residence/1")
+    alive["survival"].values[0, 0, 0] = 0.9
+    with pytest.raises(SchemaError, match="survival at lag 0"):
+        validate(alive, "residence/1")
