@@ -120,6 +120,19 @@ def test_merged_sums_are_the_sums_of_all_frames():
         whole.merge(DipoleSums(2, 11))
 
 
+def test_pooled_units_are_the_sums_of_neighbours():
+    box, sums = np.array([2.0, 2.5, 3.0]) * NM, DipoleSums(4, 6)
+    for seed in range(8):
+        sums.add(seed // 2, *molecules(10, box, seed), box)
+    pooled = sums.pooled(2)
+    assert pooled.frames.tolist() == [4, 4]
+    for name in ("volume", "product", "polarisation", "number", "dipole_square"):
+        whole = getattr(sums, name)
+        assert np.allclose(getattr(pooled, name), whole[::2] + whole[1::2], atol=0)
+    assert sums.number.sum() == 80  # each molecule in one cell of each frame
+    assert sums.frames.tolist() == [2, 2, 2, 2]
+
+
 # bad input ----------------------------------------------------------------------------
 
 
