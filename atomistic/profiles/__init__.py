@@ -1,5 +1,6 @@
 """Profiles across an interface and transport in bulk, with joint bootstrap errors."""
 
+from .anchor import with_bulk
 from .bulk import BulkDiffusion, bulk_diffusion
 from .collective import CollectiveTransport, collective_transport
 from .coordinates import Cylindrical, Planar, Spherical
@@ -23,14 +24,17 @@ from .extract import extract_profiles
 from .finite_size import InfiniteBox, infinite_box, yeh_hummer
 from .green_kubo import GreenKubo, green_kubo
 from .interface import Resolution, View, density_profiles, interface_profiles
+from .molecules import dielectric_response
 from .particles import Species
 from .paths import Paths, centres_of_mass, unwrap
-from .readers import read_dielectric, read_paths
+from .readers import read_paths
 from .regions import inside_shell, inside_slab
 from .residence import Residence, residence
 from .settings import Geometry, ProfileSettings, even_spacing
 from .stationarity import stationarity
 from .surface import Surface
+from .stays import Shell, Slab, residence_times
+from .transport import bulk_transport
 
 __all__ = [
     "BulkDiffusion",
@@ -51,15 +55,19 @@ __all__ = [
     "ProfileSettings",
     "Residence",
     "Resolution",
+    "Shell",
+    "Slab",
     "Species",
     "View",
     "Spherical",
     "Surface",
     "bulk_diffusion",
     "bulk_permittivity",
+    "bulk_transport",
     "centres_of_mass",
     "collective_transport",
     "density_profiles",
+    "dielectric_response",
     "dielectric_profile",
     "dipole_relaxation",
     "even_spacing",
@@ -73,10 +81,11 @@ __all__ = [
     "planar_potential",
     "pore_profile",
     "radial_potential",
-    "read_dielectric",
     "read_paths",
     "residence",
+    "residence_times",
     "stationarity",
     "unwrap",
+    "with_bulk",
     "yeh_hummer",
 ]

@@ -166,7 +166,7 @@ def collective_transport(
     names = paths[0].names
     z = charges_of(paths[0], charge_number)
     window = fit_window(paths[0].spacing, block, lags)
-    sums = [_sums(p, window, frame, solvent) for p in paths]
+    sums = [displacement_sums(p, window, frame, solvent) for p in paths]
     weights, n_units = _weights([len(own) for _, own in sums], replicates, seed)
     scale = 6 * energy_volume(paths, temperature)
     together, own = (np.concatenate(part) for part in zip(*sums, strict=True))
@@ -267,7 +267,7 @@ def in_frame(values: np.ndarray, paths: Paths, frame: str, solvent: str | None):
     return values - np.einsum("fax,a->fx", values, mass / mass.sum())[:, None]
 
 
-def _sums(paths: Paths, window: Window, frame: str, solvent: str | None):
+def displacement_sums(paths: Paths, window: Window, frame: str, solvent: str | None):
     """Per block: <dR_i . dR_j> (U, L, S, S) and sum over particles of dr2 (U, L, S)."""
     x = in_frame(paths.positions, paths, frame, solvent)
     members = paths.members()

@@ -80,9 +80,7 @@ def dielectric_profile(
     InputError
         When weights do not fit, a unit is empty or the boundary is unknown.
     """
-    if boundary not in ("periodic", "slab"):
-        known = "; ".join(f"{name}: {BOUNDARIES[name]}" for name in ("periodic", "slab"))
-        raise InputError("boundary of the run", wanted=known, got=repr(boundary))
+    check_boundary(boundary)
     frames = frames_of(sums, weights)
     beta = 1 / (VACUUM_PERMITTIVITY * energy_of(temperature))
     m, mM = (
@@ -194,6 +192,13 @@ def permittivity_interval95(sums: DipoleSums, temperature: float) -> tuple[float
     samples = 3 * max(1.0, len(sums.frames) / dipole_relaxation(sums))
     low, high = (eps - 1) * samples / chi2.ppf([0.975, 0.025], samples)
     return 1 + float(low), 1 + float(high)
+
+
+def check_boundary(boundary: str) -> None:
+    """Refuse a boundary that is neither periodic nor a slab's."""
+    if boundary not in ("periodic", "slab"):
+        known = "; ".join(f"{name}: {BOUNDARIES[name]}" for name in ("periodic", "slab"))
+        raise InputError("boundary of the run", wanted=known, got=repr(boundary))
 
 
 def energy_of(temperature: float) -> float:

@@ -47,30 +47,35 @@ def plot_profiles(profiles: xr.Dataset, path: Path | str | None = None) -> Figur
     bad = QUALITY_FLAGS["few_visits"] | QUALITY_FLAGS["unvisited"]
     for s, name in enumerate(ds["species"].values):
         colour, seen = COLOURS[s % len(COLOURS)], (flags[s] & bad) == 0
-        _band(density, ds, x, ds["number_density"][:, s] * NM**3, colour, str(name))
+        band(density, ds, x, ds["number_density"][:, s] * NM**3, colour, str(name))
         W = ds["pmf"].values[:, s] / kT
-        _band(work, ds, x, np.where(seen & (W[0] < HIGHEST), W, np.nan), colour)
+        band(work, ds, x, np.where(seen & (W[0] < HIGHEST), W, np.nan), colour)
         if "D_perp" in ds:
             _diffusion(last, ds, s, x, seen, colour)
-    _band(electric, ds, ds["z_face"].values / NM, ds["potential"].values, BLACK)
-    _label(density, r"number density / $\mathrm{nm^{-3}}$")
-    _label(work, r"PMF / $kT$")
-    _label(electric, f"potential ({ds.attrs['phi_kind'].replace('_', ' ')}) / V")
+    band(electric, ds, ds["z_face"].values / NM, ds["potential"].values, BLACK)
+    label(density, r"number density / $\mathrm{nm^{-3}}$")
+    label(work, r"PMF / $kT$")
+    label(electric, f"potential ({ds.attrs['phi_kind'].replace('_', ' ')}) / V")
     density.legend(frameon=False)
     if "D_perp" in ds:
-        _label(last, r"D / $10^{-9}\,\mathrm{m^2\,s^{-1}}$")
+        label(last, r"D / $10^{-9}\,\mathrm{m^2\,s^{-1}}$")
         styles = ("-", "across"), (":", "across, no plateau"), ("--", "along")
-        for style, label in styles:
-            last.plot([], [], style, color=BLACK, label=label)
+        for style, text in styles:
+            last.plot([], [], style, color=BLACK, label=text)
         last.legend(frameon=False)
     else:
         charge = ds["charge_density"].values / ELEMENTARY_CHARGE * NM**3
-        _band(last, ds, x, charge, BLACK)
-        _label(last, r"charge density / $e\,\mathrm{nm^{-3}}$")
+        band(last, ds, x, charge, BLACK)
+        label(last, r"charge density / $e\,\mathrm{nm^{-3}}$")
     names = {"planar": "position", "surface": "depth below the surface"}
     axis = names.get(ds.attrs.get("geometry", "planar"), "radius")
     for ax in (electric, last):
         ax.set_xlabel(f"{axis} / nm")
+    return saved(figure, path)
+
+
+def saved(figure: Figure, path: Path | str | None) -> Figure:
+    """The figure, in a file when there is a path."""
     if path is not None:
         with replacing(Path(path)) as temporary:
             figure.savefig(temporary, dpi=150, format=Path(path).suffix[1:] or "png")
@@ -81,19 +86,21 @@ def _diffusion(ax: Axes, ds: xr.Dataset, s: int, x, seen, colour: str) -> None:
     faces = 1e9 * ds["D_perp"].values[:, s]
     across, along = 0.5 * (faces[:, 1:] + faces[:, :-1]), 1e9 * ds["D_par"].values[:, s]
     moving = (ds["quality_flag"].values[s] & QUALITY_FLAGS["no_plateau"]) != 0
-    _band(ax, ds, x, np.where(seen & ~moving, across, np.nan), colour)
+    band(ax, ds, x, np.where(seen & ~moving, across, np.nan), colour)
     ax.plot(x, np.where(seen & moving, across[0], np.nan), ":", color=colour)
     ax.plot(x, np.where(seen, along[0], np.nan), "--", color=colour)
 
 
-def _band(ax: Axes, ds: xr.Dataset, x, values, colour: str, label: str = "") -> None:
+def band(ax: Axes, ds: xr.Dataset, x, values, colour: str, name: str = "") -> None:
+    """A curve and its 95 % band, of values (R + 1, n)."""
     values = np.asarray(values)
     half = half_width95(values, int(ds.attrs["n_units"]))
     ax.fill_between(x, values[0] - half, values[0] + half, color=colour, alpha=0.25, lw=0)
-    ax.plot(x, values[0], color=colour, label=label or None)
+    ax.plot(x, values[0], color=colour, label=name or None)
 
 
-def _label(ax: Axes, text: str) -> None:
+def label(ax: Axes, text: str) -> None:
+    """What is upward, without lines at the top and at the right."""
     ax.set_ylabel(text)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)

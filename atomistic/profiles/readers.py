@@ -1,19 +1,15 @@
-"""From MDAnalysis' trajectories to what the estimators of bulk and dipoles take."""
+"""From MDAnalysis' trajectories to what the estimators of bulk take."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from ...core.errors import InputError
-from ...core.stats import bootstrap_weights
-from ...core.units import DALTON, ELEMENTARY_CHARGE, NM, PS
-from .coordinates import AXES, Planar
-from .dielectric import DielectricProfile, dielectric_profile
-from .dipoles import DipoleSums
-from .images import edges
+from ...core.units import DALTON, NM, PS
+from .coordinates import Planar
 from .particles import Species, particles_of
 from .paths import Paths, unwrap
 from .settings import even_spacing
@@ -21,6 +17,10 @@ from .source import Source
 
 #: Boxes that centres of wrapped molecules may spread over: they reach out of it.
 WRAPPED = 1.25
+#: Frames between reports.
+REPORT = 64
+
+Progress = Callable[[float, float, str], None]
 
 
 def read_paths(
@@ -88,69 +88,42 @@ def read_paths(
     return paths, dict(zip(particles.names, particles.charge_number, strict=True))
 
 
-def read_dielectric(
-    universe: Any,
-    *,
-    bin: float,
-    units: int,
-    temperature: float,
-    boundary: str,
-    axis: str = "z",
-    selection: str = "all",
-    replicates: int = 200,
-    seed: int = 0,
-) -> tuple[DielectricProfile, DipoleSums]:
-    """Dielectric profile of the neutral molecules (residues) of a trajectory.
-
-    Parameters
-    ----------
-    universe
-        Of MDAnalysis, with charges and a box.
-    bin
-        Width of a cell, m; adjusted so that cells fill the box.
-    units
-        Blocks of time for the bootstrap: each must be many relaxation times of the dipole
-        (`dipole_relaxation`).
-    temperature, boundary
-        As for `dielectric_profile`.
-    axis
-        Normal of the slab.
-    selection
-        Molecules that count.
-    replicates, seed
-        Of the bootstrap.
-
-    Returns
-    -------
-    profile : DielectricProfile
-    sums : DipoleSums
+def span_of(universe: Any, start: int, stop: int | None) -> tuple[float, int]:
+    """Time between frames, s, and their number.
 
     Raises
     ------
     InputError
-        When charges are missing, a molecule is charged, or frames are fewer than units.
+        When there are fewer than two, or times do not grow.
     """
-    particles = particles_of(universe, {"molecule": Species(selection, "residues")})
-    source = Source(universe, particles, Planar())
-    atoms, begin = particles.bodies[0]
-    size = np.diff(np.append(begin, len(atoms)))
-    molecule = np.repeat(np.arange(len(begin)), size)
-    charges = particles.charges[atoms] * ELEMENTARY_CHARGE
-    frames = len(universe.trajectory)
-    if not 2 <= units <= frames:
+    trajectory = universe.trajectory
+    frames = range(len(trajectory))[start:stop]
+    if len(frames) < 2:
         raise InputError(
-            "units of the dielectric profile",
-            wanted=f"2 to {frames}, the number of frames",
-            got=str(units),
+            "frames of the trajectory", wanted="two or more", got=str(len(frames))
         )
-    length = edges(source.box(universe.trajectory[0]))[AXES[axis]]
-    sums = DipoleSums(units, max(2, round(length * NM / bin)), AXES[axis])
-    for index, ts in enumerate(universe.trajectory):
-        x, box = source.frame(ts)[0], edges(source.box(ts))
-        first = np.repeat(x[atoms[begin]], size, axis=0)
-        arm = x[atoms] - first
-        whole = first + arm - box * np.round(arm / box)
-        unit = min(index * units // frames, units - 1)
-        sums.add(unit, whole * NM, charges, molecule, box * NM)
-    weights = bootstrap_weights(units, replicates, seed)
-    return dielectric_profile(sums, weights, temperature, boundary=boundary), sums
+    first, last = (trajectory[frame].time for frame in (frames[0], frames[-1]))
+    if not last > first:
+        raise InputError(
+            "times of the frames", wanted="times that grow", got=f"{first} to {last} ps"
+        )
+    return (last - first) * PS / (len(frames) - 1), len(frames)
+
+
+def read_frames(
+    source: Source, start: int, frames: int, progress: Progress | None
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+    """`Source.frame` of one frame after the other.
+
+    Raises
+    ------
+    InputError
+        After the last one, when frames are not equally spaced.
+    """
+    times = np.empty(frames)
+    for index, ts in enumerate(source.universe.trajectory[start : start + frames]):
+        times[index] = ts.time * PS
+        if progress is not None and index % REPORT == 0:
+            progress(index, frames, "frames")
+        yield source.frame(ts)
+    even_spacing(times)

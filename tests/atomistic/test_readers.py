@@ -7,8 +7,13 @@ import pytest
 from universes import free, universe
 
 import mesobridge
-from mesobridge.atomistic.profiles import Species, bulk_diffusion, collective_transport
-from mesobridge.atomistic.profiles.readers import read_dielectric, read_paths
+from mesobridge.atomistic.profiles import (
+    Species,
+    bulk_diffusion,
+    collective_transport,
+    dielectric_response,
+)
+from mesobridge.atomistic.profiles.readers import read_paths
 from mesobridge.core.errors import InputError
 from mesobridge.core.stats import half_width95
 from mesobridge.core.units import NM, PS
@@ -54,22 +59,18 @@ def test_water_diffuses_as_SPCE_does():
 
 
 def test_water_is_a_good_dielectric():
-    profile, sums = read_dielectric(
-        water(), bin=1.25 * NM, units=5, temperature=300.0, boundary="periodic"
+    ds = dielectric_response(
+        water(), bin=1.25 * NM, block=6 * PS, temperature=300.0, boundary="periodic"
     )
-    assert sums.frames.sum() == 301
-    assert profile.parallel.shape == (201, 2)
-    assert 10 < profile.parallel[0].mean() < 150  # 30 ps tell no better
-    assert np.abs(profile.inverse_perpendicular[0]).max() < 0.3
+    assert ds.attrs["n_units"] == 5
+    assert ds["parallel"].shape == (201, 2)
+    assert 10 < ds["parallel"].values[0].mean() < 150  # 30 ps tell no better
+    assert np.abs(ds["inverse_perpendicular"].values[0]).max() < 0.3
+    assert ds.attrs["bulk_low"] < 71 < ds.attrs["bulk_high"]  # SPC/E
+    assert ds.attrs["blocks_too_short"]  # its dipole relaxes in 10 ps
 
 
 def test_what_cannot_be_read():
     x = free(20, 3, 3.0, 9)
     with pytest.raises(InputError, match="two or more"):
         read_paths(universe(x, 0.1, (3.0,) * 3), IONS, start=2)
-    bound = universe(x, 0.1, (3.0,) * 3, charges=[0.0] * 20)
-    with pytest.raises(InputError, match="units of the dielectric profile"):
-        read_dielectric(bound, bin=NM, units=9, temperature=300.0, boundary="periodic")
-    ions = universe(x[:, :10], 0.1, (3.0,) * 3, charges=[1.0] * 10)
-    with pytest.raises(InputError, match="charged"):  # they have no dipole of their own
-        read_dielectric(ions, bin=NM, units=2, temperature=300.0, boundary="periodic")
