@@ -9,11 +9,12 @@ from pathlib import Path
 
 import xarray as xr
 
-from ...core.artefact import write_dataset
+from ...core.artefact import read_dataset, write_dataset
 from ...core.cautions import Caution
 from ...core.errors import InputError
 from ...core.progress import shown
 from ...core.units import quantity
+from .anchor import bulk_columns, with_bulk
 from .asked import charges_of, check_files, species_of, universe_of
 from .coordinates import Coordinate, Cylindrical, Planar, Spherical
 from .estimates import Electrics
@@ -51,6 +52,8 @@ class Request:
         Its name; the friction of a Langevin one, with a unit.
     surface, depth, vapour, side
         Selection, lengths with units, ``upper`` or ``lower``: of a `Surface`.
+    bulk
+        File of ``bulk-transport/1``, whose D becomes D_bulk.
     """
 
     trajectory: Path
@@ -82,6 +85,7 @@ class Request:
     depth: str | None = None
     vapour: str = "1 nm"
     side: str = "upper"
+    bulk: Path | None = None
 
 
 def run(request: Request, out: Path, plot: Path | None, quiet: bool) -> xr.Dataset:
@@ -115,6 +119,7 @@ def run(request: Request, out: Path, plot: Path | None, quiet: bool) -> xr.Datas
         None if request.friction is None else quantity(request.friction, "1/s"),
     )
     species = species_of(request.species)
+    bulk = _bulk(request, list(species), view.temperature)
     shown_progress = shown("profiles", False if quiet else None)
     with shown_progress as progress, warnings.catch_warnings():
         warnings.simplefilter("ignore", Caution)  # the closing summary tells them
@@ -126,12 +131,29 @@ def run(request: Request, out: Path, plot: Path | None, quiet: bool) -> xr.Datas
             found = interface_profiles(
                 universe, species, resolution, view, progress=progress
             )
+    if bulk is not None:
+        found = with_bulk(found, bulk)
     write_dataset(found, out, found.attrs["schema"])
     if plot is not None:
         from .plot import plot_profiles
 
         plot_profiles(found, plot)
     return found
+
+
+def _bulk(request: Request, species: list[str], temperature: float) -> xr.Dataset | None:
+    """The bulk run, when it belongs to the profiles: told before their long pass."""
+    if request.bulk is None:
+        return None
+    if request.lag is None:
+        raise InputError(
+            "bulk diffusion for profiles without diffusion",
+            wanted="--lag with --bulk",
+            got="no lag",
+        )
+    bulk = read_dataset(request.bulk, "bulk-transport/1")
+    bulk_columns(bulk, species, temperature)
+    return bulk
 
 
 def _electrics(request: Request) -> Electrics:
