@@ -123,7 +123,8 @@ def test_profiles_take_their_bulk_from_another_run(mesobridge, bulk, slab, tmp_p
     kept = ["transport", *bulk, *CHARGED, "--quiet", "--replicates", "90"]
     hot = ["--temperature", "1205 K", "--viscosity", "0.7 mPa s", "--out", "t.nc"]
     assert mesobridge(*kept, *hot)[0] == 0
-    assert profiles(mesobridge, slab, "--bulk", "t.nc")[0] == 0
+    assert profiles(mesobridge, slab, "--bulk", "t.nc", "--plot", "p.svg")[0] == 0
+    assert "bulk" in (tmp_path / "p.svg").read_text()
     found = read_dataset(tmp_path / "p.nc", "interface-profiles/1")
     run = read_dataset(tmp_path / "t.nc", "bulk-transport/1")
     assert found["D_bulk"].dims == ("replicate", "species")
@@ -140,6 +141,10 @@ def test_profiles_take_their_bulk_from_another_run(mesobridge, bulk, slab, tmp_p
     code, _, err = profiles(mesobridge, slab, "--bulk", "t.nc")
     assert code == 2
     assert "different temperatures" in err
+    still = ["--left", "5 nm", "--right", "6.6 nm", "--bulk", "t.nc"]
+    code, _, err = mesobridge("profiles", *slab, *CHARGED, *WARM, *still)
+    assert code == 2
+    assert "--lag with --bulk" in err
 
 
 def test_bulk_replicates_are_paired_at_random():

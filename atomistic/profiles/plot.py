@@ -59,8 +59,8 @@ def plot_profiles(profiles: xr.Dataset, path: Path | str | None = None) -> Figur
     density.legend(frameon=False)
     if "D_perp" in ds:
         label(last, r"D / $10^{-9}\,\mathrm{m^2\,s^{-1}}$")
-        styles = ("-", "across"), (":", "across, no plateau"), ("--", "along")
-        for style, text in styles:
+        styles = [("-", "across"), (":", "across, no plateau"), ("--", "along")]
+        for style, text in styles + [("-.", "bulk")] * ("D_bulk" in ds):
             last.plot([], [], style, color=BLACK, label=text)
         last.legend(frameon=False)
     else:
@@ -89,6 +89,8 @@ def _diffusion(ax: Axes, ds: xr.Dataset, s: int, x, seen, colour: str) -> None:
     band(ax, ds, x, np.where(seen & ~moving, across, np.nan), colour)
     ax.plot(x, np.where(seen & moving, across[0], np.nan), ":", color=colour)
     ax.plot(x, np.where(seen, along[0], np.nan), "--", color=colour)
+    if "D_bulk" in ds:
+        ax.axhline(1e9 * float(ds["D_bulk"][0, s]), color=colour, lw=0.8, ls="-.")
 
 
 def band(ax: Axes, ds: xr.Dataset, x, values, colour: str, name: str = "") -> None:
