@@ -32,8 +32,8 @@ from .regions import inside_shell, inside_slab
 from .residence import Residence, residence
 from .settings import Geometry, ProfileSettings, even_spacing
 from .stationarity import stationarity
-from .surface import Surface
 from .stays import Shell, Slab, residence_times
+from .surface import Surface
 from .transport import bulk_transport
 
 __all__ = [

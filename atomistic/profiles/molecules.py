@@ -23,9 +23,9 @@ from .dielectric import (
     permittivity_interval95,
 )
 from .dipoles import DipoleSums
+from .images import edges
 from .interface import MOST_UNITS
 from .lags import enough
-from .images import edges
 from .particles import Species, particles_of
 from .readers import Progress, read_frames, span_of
 from .settings import whole_steps
