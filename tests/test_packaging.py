@@ -16,7 +16,7 @@ import mesobridge
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PARTS = ("core", "atomistic", "coarse", "continuum", "bridges")
+PARTS = ("core", "atomistic", "coarse", "continuum", "bridges", "cli")
 
 
 def modules():
