@@ -104,6 +104,7 @@ def _track(
             got=f"{z.min():.4g} to {z.max():.4g} nm",
             mend="check the positions of the walls; positions must be unwrapped",
         )
+    z = np.minimum(z, width * (1 - 1e-9))  # who touches the right wall is in its cell
     mass = ds["mass"].values
     xy = used[..., :2] / NM
     # A thermostat moves the centre of mass; no ion diffuses by that.

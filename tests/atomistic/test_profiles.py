@@ -126,6 +126,18 @@ def test_unvisited_cells_are_capped_and_flagged():
     assert (found["D_perp"].values > 0).all()
 
 
+def test_an_ion_on_the_right_wall_is_in_the_last_cell():
+    """Both walls are alike: one ion of each species touches the right one at times."""
+    touching = [walk(64, 40.0, seed) for seed in (11, 12)]
+    z = touching[0]["positions"].values[..., 2]
+    z[100:120, [0, -1]] = geometry().right
+    nudged = [ds.copy(deep=True) for ds in touching]
+    nudged[0]["positions"].values[100:120, [0, -1], 2] -= 1e-6 * NM
+    one, other = (extract_profiles(r, geometry(), settings()) for r in (touching, nudged))
+    for name in ("number_density", "D_perp", "D_par"):
+        np.testing.assert_allclose(one[name], other[name], rtol=1e-6)
+
+
 def test_mirror_image_gives_mirrored_profiles(replicas):
     mirrored = []
     for ds in replicas:
