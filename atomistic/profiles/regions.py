@@ -32,7 +32,8 @@ def inside_slab(
     Raises
     ------
     InputError
-        When the planes are not in order or further apart than the period.
+        When the planes are not in order or further apart than the period, or positions
+        are not finite.
     """
     width = high - low
     if not width > 0 or (period and width > period):
@@ -41,9 +42,10 @@ def inside_slab(
             wanted="low < high" + (f", at most {period:g} m apart" if period else ""),
             got=f"{low:g} and {high:g} m",
         )
-    z = np.asarray(positions)[..., axis] - low
+    z = _finite(positions)[..., axis] - low
     if period:
         z = z % period
+        z[z >= period] = 0.0  # what rounding makes of -1e-25 m
     return (z >= 0) & (z < width)
 
 
@@ -78,8 +80,16 @@ def inside_shell(
     Raises
     ------
     InputError
-        When the box is not rectangular or smaller than twice the radius.
+        When the box is not rectangular or smaller than twice the radius, or positions
+        and centres are not finite or of different frames.
     """
+    positions, centres = _finite(positions), _finite(centres)
+    if len(positions) != len(centres) or not radius > 0:
+        raise InputError(
+            "coordination shell",
+            wanted="as many frames of positions as of centres, a radius above zero",
+            got=f"{len(positions)} and {len(centres)} frames, {radius:g} m",
+        )
     edges = None
     if box is not None:
         matrix = box_matrix(box)
@@ -93,9 +103,21 @@ def inside_shell(
             )
     out = []
     for x, c in zip(positions, centres, strict=True):
-        d = np.asarray(x, float)[:, None] - np.asarray(c, float)
+        d = x[:, None] - c
         if edges is not None:
             d -= edges * np.round(d / edges)
         near = (d**2).sum(-1) < radius**2
         out.append(near.ravel() if pairs else near.any(axis=1))
     return np.array(out)
+
+
+def _finite(positions) -> np.ndarray:
+    """Positions as floats; NaN would be outside of everything."""
+    x = np.asarray(positions, dtype=float)
+    if x.ndim != 3 or x.shape[-1] != 3 or not np.isfinite(x).all():
+        raise InputError(
+            "positions",
+            wanted="finite numbers, shape (frames, particles, 3)",
+            got=f"shape {x.shape}, {np.count_nonzero(~np.isfinite(x))} not finite",
+        )
+    return x
