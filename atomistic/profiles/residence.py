@@ -98,6 +98,8 @@ def residence(
         within the longest lag.
     """
     sets = _booleans(inside, "inside")
+    if not sets:
+        raise InputError("no trajectory", wanted="at least one replica")
     wider = sets if outer is None else _booleans(outer, "outer")
     size = whole_steps(block, spacing, "a block")
     n_lags = size // 2 if longest is None else whole_steps(longest, spacing, "a lag")
@@ -115,6 +117,13 @@ def residence(
     survival = _survival(weights @ alive, weights @ origins)
     if kind == "intermittent":
         chance = _survival(weights @ seen[:, :1], weights @ seen[:, 1:])
+        if (chance == 1).any():
+            raise InputError(
+                "nobody is ever outside in a resample of the blocks",
+                wanted="particles that leave and come back",
+                got="all inside at all times",
+                mend="a narrower region, or kind continuous",
+            )
         survival = (survival - chance) / (1 - chance)
     time, tail = _integral(survival, spacing)
     lags = np.arange(n_lags + 1) * spacing
@@ -215,7 +224,7 @@ def _integral(survival: np.ndarray, spacing: float) -> tuple[np.ndarray, float]:
     left = np.maximum(survival[:, end], 0.0)
     fall = survival[:, end // 2] - left
     # In a resample noise can hide the fall: then the whole range gives the rate.
-    rate = np.where(fall > 0, fall / late, (1 - left) / body)
+    rate = np.divide(fall, late, out=(1 - left) / body, where=fall > 0)
     beyond = left / rate
     return body + beyond, float(beyond[0] / (body[0] + beyond[0]))
 
@@ -247,7 +256,7 @@ def _refuse_settings(kind, sets, wider, tolerance, n_lags, size) -> None:
         raise InputError(
             "kind of residence", wanted="continuous or intermittent", got=str(kind)
         )
-    if not 2 <= n_lags < size or tolerance < 0:
+    if not 2 <= n_lags < size or not 0 <= tolerance < np.inf:
         raise InputError(
             "times of the residence",
             wanted=f"two frames or more, below a block ({size} frames); tolerance >= 0",

@@ -125,7 +125,8 @@ def whole_steps(duration: float, spacing: float, what: str) -> int:
     InputError
         When the duration is no multiple of the spacing.
     """
-    steps = round(duration / spacing)
+    finite = np.isfinite(duration) and np.isfinite(spacing) and spacing > 0
+    steps = round(duration / spacing) if finite else 0
     if steps < 1 or abs(steps * spacing - duration) > 1e-3 * duration:
         raise InputError(
             f"{what} of {duration:g} s does not fit the trajectory",

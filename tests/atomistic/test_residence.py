@@ -115,6 +115,10 @@ def test_slabs_with_and_without_a_period():
     over = inside_slab(x, 1.8 * NM, 2.2 * NM, period=2 * NM)
     assert over.ravel().tolist() == [True, True, True, True]
     assert not inside_slab(x, 1.8 * NM, 2.05 * NM, period=2 * NM)[0, 0]
+    tiny = np.zeros((1, 1, 3)) - 1e-25  # the remainder rounds to the period itself
+    assert inside_slab(tiny, 0.0, 2 * NM, period=2 * NM).all()
+    with pytest.raises(InputError, match="1 not finite"):
+        inside_slab(np.where(x == x[0, 0, 2], np.nan, x), 0.0, 2 * NM)
     for low, high, period in ((1.0, 1.0, 0.0), (0.0, 3.0, 2.0)):
         with pytest.raises(InputError, match="slab of a residence"):
             inside_slab(x, low, high, period=period)
@@ -131,6 +135,11 @@ def test_shells_take_the_nearest_image():
     for bad in ([0.4 * NM] * 3, np.eye(3) * NM + 1e-10):
         with pytest.raises(InputError, match="coordination shell"):
             inside_shell(x, centres, 0.25 * NM, box=bad)
+    for bad, radius in ((centres[:0], 1.0), (centres, -1.0), (centres, np.nan)):
+        with pytest.raises(InputError, match="coordination shell"):
+            inside_shell(x, bad, radius)
+    with pytest.raises(InputError, match="6 not finite"):
+        inside_shell(x * np.nan, centres, 1.0)
 
 
 # bad input ----------------------------------------------------------------------------
@@ -143,6 +152,10 @@ def test_bad_residence_input_is_refused_with_a_reason():
         (h.astype(float), {}, "booleans"),
         (h, {"kind": "sometimes"}, "kind of residence"),
         (h, {"tolerance": -PS}, "times of the residence"),
+        ([], {}, "no trajectory"),
+        (h, {"tolerance": np.nan}, "times of the residence"),
+        (h, {"block": np.nan}, "does not fit"),
+        (always, {"kind": "intermittent"}, "nobody is ever outside"),
         (h, {"longest": 200 * PS}, "times of the residence"),
         (h, {"longest": 0.5 * PS}, "multiple"),
         (h, {"outer": h & False}, "inner and outer"),
@@ -156,6 +169,8 @@ def test_bad_residence_input_is_refused_with_a_reason():
     ):
         with pytest.raises(InputError, match=words):
             found(inside, **changes)
+    with pytest.raises(InputError, match="does not fit"):
+        residence(h, 0.0, block=10 * PS, replicates=60, seed=0)
     rare = h & False
     rare[:150, 0] = True
     with pytest.raises(InputError, match="nobody inside in a resample"):
