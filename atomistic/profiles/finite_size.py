@@ -75,20 +75,27 @@ def yeh_hummer(
     Raises
     ------
     InputError
-        When the box is no cube, or temperature or viscosity is not positive.
+        When the box is no cube, temperature or viscosity is not positive, or shapes do
+        not fit.
 
     References
     ----------
     Yeh & Hummer, J. Phys. Chem. B 108, 15873 (2004), doi:10.1021/jp0477147.
     """
-    eta = np.atleast_1d(np.asarray(viscosity, dtype=float))
-    if not (eta > 0).all() or not temperature > 0:
+    D, eta = np.asarray(D, dtype=float), np.asarray(viscosity, dtype=float)
+    if D.ndim != 2 or eta.shape not in ((), (1,), (len(D),)):
         raise InputError(
             "finite-size correction",
-            wanted="temperature and viscosity above zero",
-            got=f"{temperature:g} K, {eta.min():g} Pa s",
+            wanted="D of shape (R + 1, S), a viscosity or R + 1 of them",
+            got=f"shapes {D.shape} and {eta.shape}",
         )
-    return np.asarray(D) + _drag(box, temperature) / eta[:, None]
+    if not (eta > 0).all():
+        raise InputError(
+            "finite-size correction",
+            wanted="a viscosity above zero",
+            got=f"{eta.min():g} Pa s",
+        )
+    return D + _drag(box, temperature) / eta.reshape(-1, 1)
 
 
 def infinite_box(
@@ -112,8 +119,8 @@ def infinite_box(
     Raises
     ------
     InputError
-        When there are fewer than two sizes, a box is no cube, or D does not grow with
-        the box (its errors hide the effect).
+        When there are fewer than two sizes, a box is no cube, the temperature is not
+        positive, or D does not grow with the box (its errors hide the effect).
     """
     drag = np.array([_drag(box, temperature) for box in boxes])
     _refuse_unlike(runs, drag)
@@ -139,6 +146,10 @@ def infinite_box(
 
 def _drag(box, temperature: float) -> float:
     """Missing D times viscosity, J/m: xi kT / (6 pi L)."""
+    if not temperature > 0:
+        raise InputError(
+            "finite-size correction", wanted="above 0 K", got=f"{temperature:g} K"
+        )
     box = box_matrix(box)
     edge = float(abs(np.linalg.det(box)) ** (1 / 3))
     if not np.allclose(box @ box.T, edge**2 * np.eye(3), rtol=0, atol=2e-3 * edge**2):
