@@ -173,7 +173,8 @@ def collective_transport(
     collective = np.einsum("ru,ulij->rlij", weights, together)
     single = np.einsum("ru,uls->rls", weights, own)
     dipole = np.einsum("i,rlij,j->rl", z, collective, z)
-    if not (single > 0).all() or not (dipole > 0).all():
+    # Neutral particles may rest: a wall, or one polymer that is the solvent.
+    if not (single[..., z != 0] > 0).all() or not (dipole > 0).all():
         raise InputError("ions that do not move", wanted="displacements that grow")
     found = CollectiveTransport(
         species=names,
@@ -207,9 +208,14 @@ def charges_of(paths: Paths, charge_number: Mapping[str, float]) -> np.ndarray:
         )
     z = np.array([float(charge_number.get(name, 0.0)) for name in paths.names])
     number = paths.members().sum(axis=0)
-    if not np.abs(z).any():
+    if not np.isfinite(z).all():
+        raise InputError("charges of species", wanted="finite numbers", got=str(z))
+    if not z.any():
         raise InputError(
-            "no charged species", wanted="two or more with a charge", got="all are zero"
+            "no charged species",
+            wanted="two or more with a charge",
+            got="all are zero",
+            mend="bulk_diffusion takes neutral particles",
         )
     if abs(z @ number) > NEUTRAL * (np.abs(z) @ number):
         raise InputError(
