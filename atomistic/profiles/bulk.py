@@ -86,7 +86,8 @@ def bulk_diffusion(
             "ions that do not diffuse",
             wanted="a mean-square displacement that grows",
             got=f"D = {D.min():.3g} m2/s",
-            mend="run longer; check that the positions are unwrapped and the salt molten",
+            mend="run longer; check that the positions are unwrapped and the salt "
+            "molten; one particle alone is its own centre of mass",
         )
     return BulkDiffusion(paths[0].names, D, len(total), window.exponent(mean))
 
@@ -108,12 +109,13 @@ def _displacements(paths: Paths, window: Window) -> tuple[np.ndarray, np.ndarray
         )
     share = paths.members()
     share /= share.sum(axis=0)
-    x = paths.positions[: n_blocks * size]
-    x = x - np.einsum("fax,a->fx", x, paths.mass / paths.mass.sum())[:, None]
-    origin = np.arange(len(x) - longest) // size
+    number = np.minimum(size, n_blocks * size - longest - np.arange(n_blocks) * size)
     sums = np.zeros((n_blocks, len(window.steps), share.shape[1]))
-    for index, lag in enumerate(window.steps):
-        square = ((x[lag : lag + len(origin)] - x[: len(origin)]) ** 2).sum(-1)
-        for s, value in enumerate((square @ share).T):
-            sums[:, index, s] = np.bincount(origin, value, minlength=n_blocks)
-    return sums, np.bincount(origin, minlength=n_blocks).astype(float)
+    for block, origins in enumerate(number):
+        start = block * size
+        x = paths.positions[start : start + origins + longest]
+        x = x - np.einsum("fax,a->fx", x, paths.mass / paths.mass.sum())[:, None]
+        for index, lag in enumerate(window.steps):
+            square = ((x[lag : lag + origins] - x[:origins]) ** 2).sum(-1)
+            sums[block, index] = square.sum(axis=0) @ share
+    return sums, number.astype(float)

@@ -113,6 +113,27 @@ def test_confined_motion_is_called_subdiffusive():
     assert (found.exponent[0] < 0.8).all()
 
 
+def test_blocks_add_up_to_all_displacements():
+    """One loop over blocks or one difference of all frames: the same slope."""
+    path = brownian(FREE, 106, 4)
+    found = bulk_diffusion(
+        [path], block=20 * PS, replicates=60, seed=0, lags=(3 * PS, 13 * PS)
+    )
+    share = (path.mass / path.mass.sum())[:, None]
+    x = (path.positions - (path.positions * share).sum(axis=1, keepdims=True))[:100]
+    msd = [((x[lag : 87 + lag] - x[:87]) ** 2).sum(-1).mean(0) for lag in (3, 13)]
+    D = (msd[1] - msd[0]) @ path.members() / 12 / (6 * 10 * PS)
+    assert found.D[0] == pytest.approx(D, rel=1e-12)
+
+
+def test_one_particle_is_refused_with_the_reason():
+    with pytest.raises(InputError, match="own centre of mass"):
+        bulk_diffusion(
+            [brownian({"Li": (1, 1e-9, 0.0, 7.0)}, 101, 1)],
+            block=20 * PS, replicates=60, seed=0,
+        )  # fmt: skip
+
+
 def test_ballistic_motion_is_called_superdiffusive():
     rng = np.random.default_rng(9)
     v = 100.0 * rng.standard_normal((1, 64, 3))
@@ -191,8 +212,16 @@ def test_boxes_that_tell_nothing_are_refused():
         )
     with pytest.raises(InputError, match="no cube"):
         yeh_hummer(run.D, box=[2e-9, 2e-9, 6e-9], temperature=300.0, viscosity=ETA)
-    with pytest.raises(InputError, match="above zero"):
-        yeh_hummer(run.D, box=cube, temperature=300.0, viscosity=0.0)
+    for D, temperature, eta, words in (
+        (run.D, 300.0, 0.0, "above zero"),
+        (run.D, -300.0, ETA, "above 0 K"),
+        (run.D[:, 0], 300.0, np.full(len(run.D), ETA), "R . 1, S"),
+        (run.D, 300.0, np.full(7, ETA), "R . 1 of them"),
+    ):
+        with pytest.raises(InputError, match=words):
+            yeh_hummer(D, box=cube, temperature=temperature, viscosity=eta)
+    with pytest.raises(InputError, match="above 0 K"):
+        infinite_box([run, run], [[4 * NM] * 3, cube], -TEMPERATURE)
 
 
 # collective ---------------------------------------------------------------------------
@@ -262,6 +291,16 @@ def test_frames_of_reference_transform_exactly(driven):
         np.testing.assert_allclose(found.L, A @ lab.L @ A.T, atol=1e-9 * scale)
         np.testing.assert_allclose(found.conductivity, lab.conductivity, rtol=1e-9)
         assert abs(found.transference[0, 0] - lab.transference[0, 0]) > 1e-4
+
+
+def test_one_solvent_particle_rests_in_its_own_frame():
+    """A single polymer, say: its row of L is zero, that of the ions stays."""
+    path = [brownian({**FREE, "W": (1, 1e-12, 0.0, 5e3)}, 201, 3)]
+    lab, own = (
+        collective(path, frame=frame, solvent="W") for frame in ("lab", "solvent")
+    )
+    assert (own.L[:, 2] == 0).all() and (own.D[:, 2] == 0).all()
+    assert own.L[0, :2, :2] == pytest.approx(lab.L[0, :2, :2], rel=0.2)
 
 
 def test_coverage_of_collective_intervals():
@@ -363,6 +402,9 @@ def test_bad_collective_input_is_refused_with_a_reason(driven):
         ({"charge_number": {"Li": 1.0, "X": -2.0}}, "not neutral"),
         ({"charge_number": {"Li": 0.0, "X": 0.0}}, "no charged species"),
         ({"charge_number": {"Na": 1.0}}, "unknown species"),
+        ({"charge_number": {"Li": np.nan, "X": -1.0}}, "charges of species"),
+        ({"block": np.nan}, "a block of nan"),
+        ({"block": np.inf}, "a block of inf"),
         ({"lags": (4 * PS, 20 * PS)}, "lags of the fit"),
         ({"lags": (1.5 * PS, 7 * PS)}, "multiple"),
         ({"block": 2000 * PS}, "too short"),
