@@ -172,9 +172,11 @@ def permittivity_interval95(sums: DipoleSums, temperature: float) -> tuple[float
     """95 % interval of `bulk_permittivity` that holds for short runs too.
 
     The dipole of a large box is Gaussian: its mean square over n independent samples
-    follows chi-squared, and a run of U blocks has ``3 U / t`` of them (the square relaxes
-    twice as fast), t from `dipole_relaxation`. A bootstrap of blocks as short as the
-    relaxation itself would claim far too much.
+    follows chi-squared, and a run of F frames has ``3 F tanh(s)`` of them, s the frames'
+    distance in relaxation times, from `dipole_relaxation`: 3 F where frames are far
+    apart, three a relaxation time where they are close (the square relaxes twice as
+    fast). A bootstrap of blocks as short as the relaxation itself would claim far too
+    much.
 
     Parameters
     ----------
@@ -189,7 +191,8 @@ def permittivity_interval95(sums: DipoleSums, temperature: float) -> tuple[float
         When a unit is empty.
     """
     eps = bulk_permittivity(sums, np.ones((1, len(sums.frames))), temperature)[0]
-    samples = 3 * max(1.0, len(sums.frames) / dipole_relaxation(sums))
+    frames, times = sums.frames.sum(), len(sums.frames) / dipole_relaxation(sums)
+    samples = 3 * max(1.0, frames * np.tanh(times / frames))
     low, high = (eps - 1) * samples / chi2.ppf([0.975, 0.025], samples)
     return 1 + float(low), 1 + float(high)
 
