@@ -196,6 +196,7 @@ def radial_potential(
         When arrays do not fit or a name is unknown.
     """
     charge, faces = _checked(charge, faces)
+    _check_walls((inner_charge, wall_charge))
     _known(geometry, ("cylinder", "sphere"), "geometry")
     if faces[0] < 0 or (faces[0] == 0 and inner_charge):
         raise InputError(
@@ -277,7 +278,7 @@ def _checked(charge: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndar
     charge, faces = np.asarray(charge, dtype=float), np.asarray(faces, dtype=float)
     if faces.ndim != 1 or len(faces) < 2 or not (np.diff(faces) > 0).all():
         raise InputError("faces of the cells", wanted="two or more numbers that grow")
-    if charge.ndim == 0 or charge.shape[-1] != len(faces) - 1:
+    if charge.size == 0 or charge.shape[-1:] != (len(faces) - 1,):
         raise InputError(
             "charge profile and faces do not fit",
             wanted=f"{len(faces) - 1} cells in the last dimension",
@@ -288,6 +289,15 @@ def _checked(charge: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndar
     return charge, faces
 
 
+def _check_walls(walls) -> None:
+    if any(np.ndim(wall) or not np.isfinite(wall) for wall in walls):
+        raise InputError(
+            "charges of the walls",
+            wanted="a finite number for each wall, C/m2",
+            got=" and ".join(str(wall) for wall in walls),
+        )
+
+
 def _known(name: str, names, what: str) -> None:
     if name not in names:
         raise InputError(what, wanted=" or ".join(names), got=repr(name))
@@ -295,8 +305,9 @@ def _known(name: str, names, what: str) -> None:
 
 def _check_planar(charge, faces, boundary, walls, smearing) -> None:
     _known(boundary, BOUNDARIES, "boundary")
-    if not smearing >= 0:
+    if not 0 <= smearing < np.inf:
         raise InputError("smearing", wanted="a width >= 0 m", got=f"{smearing:g}")
+    _check_walls(walls)
     if boundary != "closed" and any(walls):
         raise InputError(
             f"wall charges of a cell that is {boundary}",

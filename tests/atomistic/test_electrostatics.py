@@ -6,6 +6,7 @@ import pytest
 from mesobridge.atomistic.profiles.charges import charge_in_cells
 from mesobridge.atomistic.profiles.electrostatics import (
     planar_potential,
+    radial_potential,
 )
 from mesobridge.core.errors import InputError
 from mesobridge.core.units import BOLTZMANN, ELEMENTARY_CHARGE, KJ_MOL, NM
@@ -319,6 +320,16 @@ def test_bad_input_is_refused_with_a_reason():
         (lambda: planar_potential(charge, crooked), "that grow"),
         (lambda: planar_potential(charge, faces[:-1]), "do not fit"),
         (lambda: planar_potential(charge * np.nan, faces), "NaN"),
+        (lambda: planar_potential(charge[None][:0], faces), "do not fit"),
+        (lambda: planar_potential(charge, faces, wall_charge=np.nan), "charges of the w"),
+        (lambda: planar_potential(charge, faces, wall_charge=charge), "charges of the w"),
+        (lambda: planar_potential(charge, faces, smearing=np.inf), "smearing"),
+        (
+            lambda: radial_potential(
+                charge, faces, geometry="sphere", wall_charge=np.nan
+            ),
+            "charges of the walls",
+        ),
         (
             lambda: planar_potential(filled, faces, boundary="periodic"),
             "-0.1 C/m2 in sum",
