@@ -3,10 +3,10 @@
 The windows are joined by the multistate Bennett acceptance ratio (Shirts & Chodera 2008,
 doi:10.1063/1.2978177) with samples rounded to cells: then their counts are additive, one
 table of bootstrap weights resamples them together with everything else, and a replicate
-costs milliseconds. The bias of a cell is its exact average for a uniform density, which
-errs by the square of the cell: 0.02 kT for cells of 0.3 standard deviations of a window,
-0.001 kT for 0.08 (beside MBAR of the samples themselves). Energies are in kT, lengths in
-one unit.
+costs milliseconds. The bias of a cell is that of its middle, which errs by the square of
+the cell: 0.02 kT at most for cells of 0.3 standard deviations of a window and W of 20 kT,
+0.002 kT for 0.1. Its mean over the cell would be right for a flat W alone, and tilt
+others. Energies are in kT, lengths in one unit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import erf, erfcx, logsumexp
+from scipy.special import logsumexp
 
 from ...core.errors import InputError
 from ...core.stats import bootstrap_weights
@@ -26,6 +26,8 @@ CAP = 30.0
 #: (Klimovich, Shirts & Mobley 2015, doi:10.1007/s10822-015-9840-9), and below which they
 #: are not connected at all.
 WEAK, GAP = 0.03, 1e-4
+#: Widest cell, in standard deviations of a window.
+WIDEST = 0.5
 #: Largest residual of the MBAR equations, as a part of a window's samples.
 RESIDUAL = 1e-9
 
@@ -39,12 +41,26 @@ def density_pmf(density: np.ndarray, reference: np.ndarray | None = None) -> np.
         Shape (..., n); any unit.
     reference
         Cells whose mean density has W = 0, shape (n,); the middle fifth when ``None``.
+
+    Raises
+    ------
+    InputError
+        When nobody is in the cells of reference, in any replicate, or densities are no
+        numbers.
     """
     n = density.shape[-1]
     if reference is None:
         reference = np.zeros(n, dtype=bool)
         reference[int(0.4 * n) : int(np.ceil(0.6 * n))] = True
-    ratio = density / density[..., reference].mean(axis=-1, keepdims=True)
+    level = density[..., reference].sum(axis=-1, keepdims=True) / max(reference.sum(), 1)
+    if not (level > 0).all() or not np.isfinite(density).all():
+        raise InputError(
+            "density that W refers to",
+            wanted="finite densities, above zero in the cells of reference",
+            got=f"{level.min():g} there",
+            mend="other cells of reference, where particles are in every replicate",
+        )
+    ratio = density / level
     return -np.log(np.maximum(ratio, np.exp(-CAP)))
 
 
@@ -73,15 +89,17 @@ class UmbrellaPMF:
     visited: np.ndarray
 
 
-def harmonic_bias(centres: np.ndarray, stiffness: np.ndarray, faces: np.ndarray):
-    """Bias of each window in each cell: -ln of the mean of exp(-k (z - z0)^2 / 2).
+def harmonic_bias(
+    centres: np.ndarray, stiffness: np.ndarray, faces: np.ndarray
+) -> np.ndarray:
+    """Bias of each window in the middle of each cell: k (z - z0)^2 / 2.
 
     Parameters
     ----------
     centres
         z0, shape (K,).
     stiffness
-        k, kT over length squared, scalar or shape (K,).
+        k, kT over length squared, scalar or shape (K,); 0 for a run without bias.
     faces
         Of the cells, shape (n + 1,).
 
@@ -89,17 +107,24 @@ def harmonic_bias(centres: np.ndarray, stiffness: np.ndarray, faces: np.ndarray)
     -------
     ndarray, shape (K, n)
         kT.
+
+    Raises
+    ------
+    InputError
+        When a spring is negative, or cells are wider than half of a window's standard
+        deviation.
     """
     k = np.broadcast_to(np.asarray(stiffness, dtype=float), np.shape(centres))[:, None]
-    root = np.sqrt(0.5 * k)
-    x = root * (np.asarray(faces) - np.asarray(centres)[:, None])
-    scale = 0.5 * np.sqrt(np.pi) / np.diff(x, axis=1)
-    across = x[:, 1:] * x[:, :-1] < 0
-    # Far out erf is 1: exp(x^2) erfc(x) is not.
-    a, b = np.sort(np.abs(np.stack([x[:, :-1], x[:, 1:]])), axis=0)
-    aside = erfcx(a) - np.exp(a**2 - b**2) * erfcx(b)
-    mean = np.where(across, np.diff(erf(x), axis=1), aside) * scale
-    return np.where(across, 0.0, a**2) - np.log(mean)
+    faces = np.asarray(faces, dtype=float)
+    widest = np.diff(faces).max()
+    if not (k >= 0).all() or not widest**2 * k.max() <= WIDEST**2 * (1 + 1e-9):
+        raise InputError(
+            "springs of umbrella windows",
+            wanted=f"k >= 0, cells of at most {WIDEST:g} / sqrt(k)",
+            got=f"k from {k.min():g} to {k.max():g}, cells of {widest:g}",
+            mend="smaller cells; k in kT over the square of their unit of length",
+        )
+    return 0.5 * k * (0.5 * (faces[1:] + faces[:-1]) - np.asarray(centres)[:, None]) ** 2
 
 
 def window_weights(units: Sequence[int], replicates: int, seed: int) -> list[np.ndarray]:
@@ -137,9 +162,10 @@ def umbrella_pmf(
     Raises
     ------
     InputError
-        When a window is empty, or windows leave a gap.
+        When arrays do not fit, a window is empty, or windows leave a gap.
     """
     g = np.ones(len(counts)) if inefficiency is None else np.asarray(inefficiency)
+    _check_shapes(counts, bias, weights, g)
     # (R + 1, K, n)
     table = np.stack(
         [w @ c / s for c, w, s in zip(counts, weights, g, strict=True)], axis=1
@@ -151,14 +177,34 @@ def umbrella_pmf(
             wanted="samples in each",
             got=f"none in {', '.join(map(str, empty))}",
         )
+    # Far from all windows the bias is thousands of kT, and nothing is known.
+    visited = table[0].sum(axis=0) > 0
+    table, bias = table[..., visited], np.asarray(bias)[:, visited]
     f = _free_energies(table[0], bias, np.zeros(len(bias)))
     overlap = _overlap(table[0], bias, f)
     weak = _check_overlap(table[0], bias, overlap)
     free = [f] + [_free_energies(t, bias, f) for t in table[1:]]
-    density = np.array([_density(t, bias, x) for t, x in zip(table, free, strict=True)])
-    visited = density[0] > 0
+    density = np.zeros((len(table), len(visited)))
+    density[:, visited] = [_density(t, bias, x) for t, x in zip(table, free, strict=True)]
     W = density_pmf(density, visited if reference is None else reference)
     return UmbrellaPMF(W, np.array(free), overlap, weak, visited)
+
+
+def _check_shapes(counts, bias, weights, inefficiency) -> None:
+    """One of each for each window, all of them numbers."""
+    shapes = [np.shape(c)[1:] for c in counts], [np.shape(w)[1:] for w in weights]
+    wanted = [np.shape(bias)[1:]] * len(bias), [np.shape(c)[:1] for c in counts]
+    fit = shapes == wanted and np.shape(inefficiency) == (len(bias),) and len(bias) > 0
+    if not fit or not (inefficiency > 0).all() or np.isnan(bias).any():
+        raise InputError(
+            "umbrella windows that do not fit together",
+            wanted="for each a row of the bias (no NaN), counts (U, n), weights (R + 1, "
+            "U) and an inefficiency above zero",
+            got=f"bias {np.shape(bias)}, counts {[np.shape(c) for c in counts]}, weights "
+            f"{[np.shape(w) for w in weights]}",
+        )
+    if not all((np.isfinite(c) & (np.asarray(c) >= 0)).all() for c in counts):
+        raise InputError("counts of umbrella windows", wanted="numbers >= 0", got="NaN")
 
 
 def _log_mixture(table: np.ndarray, bias: np.ndarray, f: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from langevin import SHAPES, walk
 
 from mesobridge.atomistic.profiles.pmf import (
     CAP,
+    WIDEST,
     density_pmf,
     harmonic_bias,
     umbrella_pmf,
@@ -26,18 +27,6 @@ def windows(centres, stiffness, work, samples=1e4):
 
 def wavy(z):
     return 3 * np.cos(3 * z) + 0.5 * z
-
-
-def test_bias_is_the_mean_over_a_cell():
-    """-ln of the mean of exp(-k (z - z0)^2 / 2), by quadrature; near and far."""
-    faces = np.array([0.0, 0.1, 0.3, 1.0, 1.1, 3.0, 3.2])
-    found = harmonic_bias(np.array([0.2, 3.0]), np.array([50.0, 20.0]), faces)
-    for k, (centre, spring) in enumerate(((0.2, 50.0), (3.0, 20.0))):
-        for j, (low, high) in enumerate(zip(faces[:-1], faces[1:], strict=True)):
-            z = low + (np.arange(20_000) + 0.5) * (high - low) / 20_000
-            u = 0.5 * spring * (z - centre) ** 2
-            want = u.min() - np.log(np.mean(np.exp(u.min() - u)))
-            assert found[k, j] == pytest.approx(want, rel=1e-5, abs=1e-5)
 
 
 def test_windows_give_back_the_work():
@@ -72,6 +61,63 @@ def test_free_energy_difference_of_two_springs():
     counts = [1e4 * row[None] / row.sum() for row in p]
     found = umbrella_pmf(counts, bias, [np.ones((1, 1))] * 2)
     assert found.free_energy[0, 1] == pytest.approx(0.5 * np.log(90 / 40), abs=1e-6)
+
+
+def test_a_run_without_bias_is_a_window():
+    """No spring, no bias; with it the windows give the same W."""
+    bias = harmonic_bias(np.array([1.0, 2.0]), np.array([0.0, 60.0]), FACES)
+    assert bias[0] == pytest.approx(np.zeros(400), abs=1e-6)
+    counts = [1e4 * row[None] / row.sum() for row in np.exp(-wavy(Z) - bias)]
+    found = umbrella_pmf(counts, bias, [np.ones((1, 1))] * 2)
+    assert found.W[0] == pytest.approx(density_pmf(np.exp(-wavy(Z)), found.visited))
+
+
+@pytest.mark.parametrize("far", [9e3, np.inf])
+def test_cells_far_from_all_windows_do_not_matter(far):
+    """Stiff windows in a corner: beyond it 9000 kT, or a hard wall."""
+    centres = np.linspace(0.2, 1.0, 11)
+    here = Z < 1.2
+    counts, bias = windows(centres, 500.0, wavy)
+    counts = [np.where(here, c, 0.0) for c in counts]
+    found = umbrella_pmf(counts, np.where(here, bias, far), [np.ones((1, 1))] * 11)
+    want = density_pmf(np.exp(-wavy(Z[here])), np.ones(here.sum(), dtype=bool))
+    assert found.W[0, here] == pytest.approx(want, abs=1e-6)
+    assert (found.W[0, ~here] == CAP).all()
+
+
+@pytest.mark.parametrize("work", [wavy, lambda z: 5 * z, lambda z: 0 * z])
+def test_wide_cells_do_not_tilt_the_work(work):
+    """The widest cells that are taken, truth from within them: to 0.02 of 20 kT."""
+    centres, k, fine = np.linspace(0.1, 3.9, 25), 60.0, 200
+    n = int(np.ceil(4 * np.sqrt(k) / WIDEST))
+    z = (np.arange(n * fine) + 0.5) * 4 / (n * fine)
+    weight = np.exp(-work(z) - 0.5 * k * (z - centres[:, None]) ** 2)
+    counts = [1e4 * row[None] / row.sum() for row in weight.reshape(25, n, fine).sum(-1)]
+    bias = harmonic_bias(centres, k, np.linspace(0, 4, n + 1))
+    found = umbrella_pmf(counts, bias, [np.ones((1, 1))] * 25)
+    error = found.W[0] + np.log(np.exp(-work(z)).reshape(n, fine).mean(axis=1))
+    assert np.abs(error - error.mean()).max() < 0.02
+
+
+def test_bad_input_is_refused_with_a_reason():
+    counts, bias = windows(np.array([1.0, 1.3]), 60.0, wavy)
+    ones, gone = [np.ones((1, 1))] * 2, [counts[0] * np.nan, counts[1]]
+    for call, words in (
+        (lambda: harmonic_bias([1.0], -5.0, FACES), "springs of umbrella"),
+        (lambda: harmonic_bias([1.0], 1e5, FACES), "smaller cells"),
+        (lambda: umbrella_pmf(counts, bias[:1], ones), "do not fit together"),
+        (lambda: umbrella_pmf(counts, bias[:, :9], ones), "do not fit together"),
+        (lambda: umbrella_pmf(counts, bias * np.nan, ones), "do not fit together"),
+        (lambda: umbrella_pmf(counts, bias, ones[:1]), "do not fit together"),
+        (lambda: umbrella_pmf(counts, bias, ones, np.zeros(2)), "do not fit together"),
+        (lambda: umbrella_pmf([], bias[:0], []), "do not fit together"),
+        (lambda: umbrella_pmf(gone, bias, ones), "counts of umbrella"),
+        (lambda: density_pmf(np.repeat([1.0, 0.0, 1.0], 5)), "refers to"),
+        (lambda: density_pmf(np.array([np.nan, 1.0, 1.0])), "refers to"),
+        (lambda: density_pmf(np.ones(9), np.zeros(9, dtype=bool)), "refers to"),
+    ):
+        with pytest.raises(InputError, match=words):
+            call()
 
 
 def test_gaps_are_refused_and_weak_overlap_is_said():
