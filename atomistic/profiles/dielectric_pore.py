@@ -46,9 +46,12 @@ class PoreSums(Sums):
 
     def __init__(self, n_units: int, faces: np.ndarray):
         self.faces = np.asarray(faces, dtype=float)
-        if n_units < 1 or self.faces[0] != 0 or not (np.diff(self.faces) > 0).all():
+        grow = self.faces.ndim == 1 and (np.diff(self.faces) > 0).all()
+        if n_units < 1 or not grow or len(self.faces) < 2 or self.faces[0] != 0:
             raise InputError(
-                "shells of a pore", wanted="a unit at least; radii that grow from 0"
+                "shells of a pore",
+                wanted="a unit at least; two radii or more that grow from 0",
+                got=f"{n_units} units; {self.faces}",
             )
         self.frames, self.dipole, self.logarithm = (np.zeros(n_units) for _ in range(3))
         shape = (n_units, len(self.faces) - 1)
@@ -87,7 +90,7 @@ class PoreSums(Sums):
         centre = centre[:2, molecule] - np.asarray(axis)[:, None]
         x = centre + arm[:2]
         r = np.hypot(x[0], x[1])
-        if r.max() > self.faces[-1]:
+        if not r.max() <= self.faces[-1]:  # nor NaN, from an axis that nobody is around
             raise InputError(
                 "atoms outside of the shells",
                 wanted=f"radii up to {self.faces[-1]:g} m",

@@ -206,7 +206,7 @@ def checked_arms(unit, n_units, positions, charges, molecule, box):
     x, size = np.ascontiguousarray(positions.T), np.maximum(size, 1)
     centre = np.array([np.bincount(molecule, row) / size for row in x])
     arm = x - centre[:, molecule]
-    _refuse_broken(arm, box)
+    _refuse_broken(arm, molecule, box)
     return charges, molecule, centre, arm
 
 
@@ -241,13 +241,19 @@ def _refuse_ions(charges: np.ndarray, molecule: np.ndarray, n_molecules: int) ->
         )
 
 
-def _refuse_broken(arm: np.ndarray, box: np.ndarray) -> None:
-    """Refuse molecules whose atoms, `arm` (3, N) from the centre, are in two images."""
-    reach = np.maximum(arm.max(axis=1), -arm.min(axis=1))
+def _refuse_broken(arm: np.ndarray, molecule: np.ndarray, box: np.ndarray) -> None:
+    """Refuse molecules whose atoms, `arm` (3, N) from the centre, are in two images.
+
+    The centre alone does not tell: both atoms of a broken pair are within half a box.
+    """
+    first = np.zeros(molecule.max() + 1, dtype=np.intp)
+    first[molecule[::-1]] = np.arange(len(molecule))[::-1]
+    apart = arm - arm[:, first[molecule]]
+    reach = np.maximum(np.abs(arm).max(axis=1), np.abs(apart).max(axis=1))
     if (reach > 0.5 * box).any():
         raise InputError(
             "molecules are not whole",
-            wanted="atoms within half a box of their molecule's centre",
+            wanted="atoms within half a box of their molecule's centre and first atom",
             got=f"up to {reach.max():.3g} m from it, the box {box.min():.3g} m or more",
             mend="make molecules whole first (MDAnalysis: transformations.unwrap)",
         )

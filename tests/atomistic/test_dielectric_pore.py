@@ -131,7 +131,10 @@ def test_bad_input_is_refused_with_a_reason():
         (lambda: sums.add(0, x, None, index, BOX, AXIS), "charges"),
         (lambda: sums.add(0, x, ions, index, BOX, AXIS), "on molecule 0"),
         (lambda: sums.add(1, x, q, index, BOX, AXIS), "unit of a frame"),
+        (lambda: sums.add(0, x, q, index, BOX, AXIS * np.nan), "outside of the shells"),
         (lambda: PoreSums(1, np.array([0.1, 1.0])), "from 0"),
+        (lambda: PoreSums(1, np.array([0.0])), "two radii"),
+        (lambda: PoreSums(1, np.array([])), "two radii"),
         (lambda: PoreSums(1, np.array([0.0, 1.0, 0.5])), "that grow"),
         (lambda: pore_profile(sums, np.ones((1, 1)), T), "1 empty of 1"),
     ):

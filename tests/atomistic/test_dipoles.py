@@ -144,7 +144,10 @@ def test_bad_input_is_refused_with_a_reason():
     broken = x.copy()
     broken[3, 1] += box[1]
     sums = DipoleSums(2, 5)
+    pair = np.array([[0.0, 0.0, 0.05], [0.0, 0.0, 1.95]]) * NM  # through the boundary
+    e = np.array([1.0, -1.0]) * ELEMENTARY_CHARGE
     for call, words in (
+        (lambda: sums.add(0, pair, e, np.array([0, 0]), box), "not whole"),
         (lambda: sums.add(2, x, q, index, box), "unit of a frame"),
         (lambda: sums.add(0, x[:, :2], q, index, box), r"\(N, 3\)"),
         (lambda: sums.add(0, x, None, index, box), "charges"),
