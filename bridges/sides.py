@@ -58,13 +58,22 @@ def side_view(profiles: xr.Dataset, side: str) -> SideView:
     Raises
     ------
     InputError
-        When `side` is unknown, or the mean of walls that differ is asked for.
+        When `side` is unknown, the mean of walls that differ is asked for, or profiles
+        are not those of planes.
     SchemaError
         When `profiles` breaks ``interface-profiles/1``.
     """
     validate(profiles, "interface-profiles/1")
     if side not in ("left", "right", "mean"):
         raise InputError("side", wanted="left, right or mean", got=repr(side))
+    geometry = profiles.attrs.get("geometry", "planar")
+    if geometry != "planar":
+        raise InputError(
+            "profiles that are not those of a slab",
+            wanted="planes between two walls",
+            got=geometry,
+            mend="the continuum solves for profiles of planes only",
+        )
     if side == "left":
         return _view(profiles, 1)
     if side == "right":

@@ -26,6 +26,7 @@ from .dipoles import DipoleSums
 from .images import edges
 from .interface import MOST_UNITS
 from .lags import enough
+from .origin import origin_of
 from .particles import Species, particles_of
 from .readers import Progress, read_frames, span_of
 from .settings import whole_steps
@@ -121,7 +122,9 @@ def dielectric_response(
         sums.add(unit, whole * NM, charge, molecule, box * NM)
     if block is None:
         sums = _relaxed(sums)
-    return _response(sums, temperature, boundary, spacing, replicates, seed, axis)
+    found = _response(sums, temperature, boundary, spacing, replicates, seed, axis)
+    found.attrs |= origin_of(universe)
+    return found
 
 
 def _response(sums, temperature, boundary, spacing, replicates, seed, axis) -> xr.Dataset:

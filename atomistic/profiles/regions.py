@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...core.errors import InputError
+from .images import narrowest, nearest
 from .paths import box_matrix
 
 
@@ -68,7 +69,7 @@ def inside_shell(
     radius
         m.
     box
-        Edges (3,) of a rectangular box, or its vectors, m, for the nearest images.
+        Edges (3,) of a rectangular box, or vectors of any, m, for the nearest images.
     pairs
         Give each pair of particle and centre, (F, N * M) with the centre fastest: for
         the life of a contact rather than of coordination to anybody.
@@ -80,7 +81,7 @@ def inside_shell(
     Raises
     ------
     InputError
-        When the box is not rectangular or smaller than twice the radius, or positions
+        When the box is smaller than twice the radius, or positions
         and centres are not finite or of different frames.
     """
     positions, centres = _finite(positions), _finite(centres)
@@ -90,22 +91,18 @@ def inside_shell(
             wanted="as many frames of positions as of centres, a radius above zero",
             got=f"{len(positions)} and {len(centres)} frames, {radius:g} m",
         )
-    edges = None
-    if box is not None:
-        matrix = box_matrix(box)
-        edges = np.diag(matrix)
-        skew = np.abs(matrix - np.diag(edges)).max()
-        if skew > 1e-6 * edges.max() or 2 * radius > edges.min():
-            raise InputError(
-                "box of a coordination shell",
-                wanted=f"rectangular, edges of at least {2 * radius:g} m",
-                got=str(np.array2string(matrix, precision=4)),
-            )
+    matrix = None if box is None else box_matrix(box)
+    if matrix is not None and 2 * radius > narrowest(matrix):
+        raise InputError(
+            "box of a coordination shell",
+            wanted=f"images that are at least {2 * radius:g} m apart",
+            got=f"{narrowest(matrix):g} m",
+        )
     out = []
     for x, c in zip(positions, centres, strict=True):
         d = x[:, None] - c
-        if edges is not None:
-            d -= edges * np.round(d / edges)
+        if matrix is not None:
+            d = nearest(d.reshape(-1, 3), matrix).reshape(d.shape)
         near = (d**2).sum(-1) < radius**2
         out.append(near.ravel() if pairs else near.any(axis=1))
     return np.array(out)

@@ -12,8 +12,8 @@ import xarray as xr
 from ...core.errors import InputError
 from ...core.schema import dataset
 from ...core.units import NM
-from .coordinates import AXES, Planar
-from .images import edges
+from .coordinates import AXES, Planar, height
+from .origin import origin_of
 from .particles import Species, particles_of, selected
 from .readers import Progress, read_frames, span_of
 from .regions import inside_shell, inside_slab
@@ -48,7 +48,9 @@ class Slab:
     def inside(self, x: np.ndarray, _, box: np.ndarray, margin: float) -> np.ndarray:
         """Who of x (N, 3) is inside, or at most `margin` beyond the border; m."""
         axis, low, high = AXES[self.axis], self.low - margin, self.high + margin
-        return inside_slab(x[None], low, high, axis=axis, period=edges(box)[axis])[0]
+        return inside_slab(x[None], low, high, axis=axis, period=height(box, self.axis))[
+            0
+        ]
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def residence_times(
     Parameters
     ----------
     universe
-        Of MDAnalysis, with masses and an orthorhombic box; wrapped or not.
+        Of MDAnalysis, with masses and a box; wrapped or not.
     species
         Name -> selection of atoms, or `Species` (residues by their centres of mass).
     region
@@ -176,7 +178,7 @@ def residence_times(
         "n_units": found[0].n_units,
         "seed": seed,
     }
-    return dataset("residence/1", values, attrs)
+    return dataset("residence/1", values, attrs | origin_of(universe))
 
 
 def _inside(universe, particles, region, margin, start, frames, progress):

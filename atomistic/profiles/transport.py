@@ -19,6 +19,7 @@ from .collective import collective_transport, displacement_sums
 from .finite_size import yeh_hummer
 from .green_kubo import green_kubo
 from .lags import Window, fit_window
+from .origin import origin_of
 from .particles import Particles, Species, particles_of
 from .paths import Paths
 from .readers import read_paths
@@ -140,7 +141,7 @@ def bulk_transport(
         "block_length": block,
         "seed": seed,
     }
-    return dataset("bulk-transport/1", values, attrs)
+    return dataset("bulk-transport/1", values, attrs | origin_of(universe))
 
 
 def tenth(n_frames: int, least: int = SHORTEST) -> int:

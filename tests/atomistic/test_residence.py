@@ -124,6 +124,18 @@ def test_slabs_with_and_without_a_period():
             inside_slab(x, low, high, period=period)
 
 
+def test_shells_in_skewed_boxes():
+    rng = np.random.default_rng(4)
+    box = np.array([[2.0, 0, 0], [0.9, 1.8, 0], [-0.8, 0.7, 1.9]]) * NM
+    x, centres = (rng.random((1, n, 3)) @ box for n in (200, 3))
+    steps = np.stack(np.meshgrid(*[[-2, -1, 0, 1, 2]] * 3), -1).reshape(-1, 3) @ box
+    apart = x[0][:, None, None] - centres[0][:, None] - steps
+    near = np.sqrt((apart**2).sum(-1)).min(-1) < 0.7 * NM
+    found = inside_shell(x, centres, 0.7 * NM, box=box, pairs=True)
+    assert np.array_equal(found[0], near.ravel())
+    assert 0.1 < near.mean() < 0.9
+
+
 def test_shells_take_the_nearest_image():
     x = np.array([[[0.1, 1.0, 1.0], [1.0, 1.0, 1.0]]]) * NM
     centres = np.array([[[3.9, 1.0, 1.0], [1.2, 1.0, 1.0], [9.0, 9.0, 9.0]]]) * NM
@@ -132,9 +144,8 @@ def test_shells_take_the_nearest_image():
     assert inside_shell(x, centres, 0.25 * NM, box=box).tolist() == [[True, True]]
     pairs = inside_shell(x, centres, 0.25 * NM, box=box, pairs=True)
     assert pairs.astype(int).tolist() == [[1, 0, 0, 0, 1, 1]]
-    for bad in ([0.4 * NM] * 3, np.eye(3) * NM + 1e-10):
-        with pytest.raises(InputError, match="coordination shell"):
-            inside_shell(x, centres, 0.25 * NM, box=bad)
+    with pytest.raises(InputError, match="coordination shell"):
+        inside_shell(x, centres, 0.25 * NM, box=[0.4 * NM] * 3)
     for bad, radius in ((centres[:0], 1.0), (centres, -1.0), (centres, np.nan)):
         with pytest.raises(InputError, match="coordination shell"):
             inside_shell(x, bad, radius)

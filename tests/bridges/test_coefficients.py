@@ -127,6 +127,12 @@ def test_the_mean_of_equal_walls(make, truth, charged_truth):
         coefficients_from_profiles(make(charged_truth), side="mean")
 
 
+def test_other_shapes_are_refused(make, charged_truth):
+    surface = make(charged_truth).assign_attrs(geometry="surface")
+    with pytest.raises(InputError, match="not those of a slab"):
+        coefficients_from_profiles(surface)
+
+
 def test_bulk_is_neutral_and_its_densities_are_near(make, truth):
     got = coefficients_from_profiles(make(truth, samples=1, replicates=30))
     density = got["bulk_density"].values
