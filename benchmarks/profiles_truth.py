@@ -193,9 +193,11 @@ def covered(shape: Shape, sets: list[tuple[Walk, int]], replicates: int) -> list
     ]
     n = [f.units.n for f in found]
     what = found[0].units
+    together = [max(f.units.coupling) for f in found]
     note = (
-        f"{len(sets)} sets, mostly {what.blocks} blocks x {what.groups} groups, "
-        f"coupling {np.mean([f.units.coupling for f in found]):.2f}"
+        f"{len(sets)} sets, mostly {what.n} "
+        f"{'time blocks' if what.groups == 1 else 'groups of particles'}, "
+        f"coupling {np.mean(together):.2f}"
     )
     out = []
     for name in ("perpendicular", "parallel", "work"):

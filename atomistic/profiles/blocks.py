@@ -6,10 +6,10 @@ additive, so that the length of blocks is chosen afterwards, from the data, by m
 Particles of a liquid move together: only whole time blocks, longer than the density
 remembers, are independent whatever the particles do. They are the units when there are
 enough of them. A run that is too short for that has none; then groups of particles are
-resampled, each with its whole history. That is right for independent particles, too wide
-for densities of a dense liquid, which fluctuate less than those of independent particles,
-and too narrow if particles move in clusters. `coupling` tells which; if it says clusters,
-time blocks are taken even where they are few or correlated, as the lesser evil.
+resampled, each with its whole history, if particles are independent: `coupling` tells.
+Errors of groups are too wide for densities of a dense liquid, much too wide for the
+charge of ions that screen each other, and too narrow for particles that move in clusters.
+There the errors of time blocks that are few, or correlated, are the lesser evil.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ import numpy as np
 
 from ...core.errors import InputError
 
-#: Fewest time blocks that are resampled by themselves. Student's t for 9 degrees of
-#: freedom is 15 % above the normal quantile; below that intervals grow quickly.
+#: Fewest independent time blocks that are preferred to groups. Student's t for 9 degrees
+#: of freedom is 15 % above the normal quantile; below that intervals grow quickly.
 FEWEST = 10
-#: Fewest that are, where particles move together: there groups would be worse.
+#: Fewest independent time blocks that are resampled where groups would be worse.
 FEW = 4
-#: Units aimed at when particles are split into groups.
-GROUPED = 24
+#: Correlated time blocks aimed at where there are no independent units at all.
+FALLBACK = 8
 #: Correlation of neighbouring blocks that is called none: an exponential memory is then
 #: a sixth of a block, and errors are 9 % too small.
 MAX_CORRELATION = 0.10
-#: Coupling above which groups of particles are not independent.
-TOGETHER = 1.5
+#: Couplings between which groups of particles are called independent: errors are then
+#: too wide by 1.6 or too small by 1.2 at most.
+APART, TOGETHER = 0.4, 1.5
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,15 @@ class Units:
         Number of units, at least two.
     length
         Base blocks in a time block.
-    blocks, groups
-        Time blocks of all replicas, particle groups in each.
+    groups
+        Particle groups that are units, each with the whole history of its replica; one
+        where time blocks are.
     plateau
-        Whether blocks are long enough to be independent.
+        Whether there are time blocks long enough to be independent.
     coupling
-        Variance of a block's total density over the sum of its groups': one for
-        independent particles, less in a dense liquid, more for clusters; NaN where there
-        is one group.
+        Variance of a block's total over the sum of its groups', of densities and of
+        charge: one for independent particles, less in a dense liquid, more for clusters;
+        empty where there is one group.
     blocking
         The curve that the length was chosen from.
     """
@@ -84,33 +86,38 @@ class Units:
     index: np.ndarray
     n: int
     length: int
-    blocks: int
     groups: int
     plateau: bool
-    coupling: float
+    coupling: tuple[float, ...]
     blocking: Blocking
 
-    def merge(self, sums: np.ndarray) -> np.ndarray:
-        """Additive statistics of units from those of base units, shape (n, ...)."""
-        merged = np.zeros((self.n, *sums.shape[1:]))
-        np.add.at(merged, self.index, sums)
-        return merged
+    @property
+    def lacking(self) -> float:
+        """Factor by which errors are too small, as far as the run tells."""
+        if self.groups > 1:
+            return max(1.0, *self.coupling) ** 0.5
+        return 1.0 if self.plateau else _lacking(self._correlation()) ** 0.5
+
+    def _correlation(self) -> float:
+        known = self.blocking.correlation[self.blocking.length <= self.length]
+        return float(known[-1]) if len(known) else 1.0
 
     def report(self) -> str:
         """One sentence for logs and reports."""
-        how = "" if self.groups == 1 else f" x {self.groups} groups of particles"
-        rho = self.blocking.correlation[self.blocking.length == self.length]
-        memory = f", neighbours correlated by {rho[0]:.2f}" if len(rho) else ""
-        reason = "" if self.plateau else "; the run is shorter than its memory"
-        if self.groups > 1 and self.coupling > TOGETHER:
-            reason += (
-                f"; particles move together: errors are up to {self.coupling**0.5:.1f} "
+        if self.groups > 1:
+            coupled = ", ".join(f"{c:.2f}" for c in self.coupling)
+            return (
+                f"{self.n} groups of particles, each with its whole history; coupled by "
+                f"{coupled}"
+            )
+        rho = self._correlation()
+        units = f"{self.n} time blocks, neighbours correlated by {rho:.2f}"
+        if not self.plateau:
+            units += (
+                f"; the run is shorter than its memory: errors are {self.lacking:.1f} "
                 "times too small"
             )
-        return (
-            f"{self.n} units: {self.blocks} time blocks{how}, {self.length} base blocks "
-            f"each{memory}{reason}"
-        )
+        return units
 
 
 def blocking(series: list[np.ndarray]) -> Blocking:
@@ -153,6 +160,7 @@ def choose_units(
     block: np.ndarray,
     group: np.ndarray,
     shortest: int = 1,
+    charge: np.ndarray | None = None,
 ) -> Units:
     """Units that are independent of each other, as far as the run allows.
 
@@ -164,51 +172,66 @@ def choose_units(
         Of each base unit, shape (base units,): blocks from zero in each replica.
     shortest
         Base blocks that a time block must have at least, several lags.
+    charge
+        Of each base unit in cells, shape (base units, D), where it matters.
 
     Raises
     ------
     InputError
         When there are fewer than two units whatever is done.
     """
+    names, which = np.unique(replica, return_inverse=True)
     series = []
-    for r in np.unique(replica):
-        mine = replica == r
+    for r in range(len(names)):
+        mine = which == r
         total = np.zeros((block[mine].max() + 1, counts.shape[1]))
         np.add.at(total, block[mine], counts[mine])
         series.append(total)
-    curve = blocking(series)
-    together = coupling(counts, replica, block, group)
+    curve, sizes = blocking(series), [len(s) for s in series]
+    values = () if group.max() == 0 else (counts,) if charge is None else (counts, charge)
+    together = tuple(coupling(one, replica, block, group) for one in values)
     length = _shortest_independent(curve, shortest)
     plateau = length is not None
-    if not plateau:
-        length = _less_evil(curve, shortest, together)
-    sizes = [len(s) for s in series]
     parts = [max(1, size // length) if length else 1 for size in sizes]
-    available = int(group.max()) + 1
-    groups = 1
-    splits = not together > TOGETHER or sum(parts) < FEW
-    if sum(parts) < FEWEST and splits:
-        wanted = min(available, -(-GROUPED // sum(parts)))
-        # Groups of equal size: a divisor of what there is.
-        groups = next(g for g in range(wanted, available + 1) if available % g == 0)
-    n = sum(parts) * groups
-    if n < 2:
+    if sum(parts) < FEWEST and _split(together, curve, plateau and sum(parts) >= FEW):
+        groups = int(group.max()) + 1
+        index, n = which * groups + group, len(names) * groups
+        return Units(index, n, max(sizes), groups, plateau, together, curve)
+    if length is None or sum(parts) < FEW:
+        length, plateau = _correlated(curve), False
+        parts = [max(1, size // length) for size in sizes]
+    if sum(parts) < 2:
         raise InputError(
             "a run too short for errors",
-            wanted="two blocks in time, or two groups of particles",
+            wanted="two blocks in time, or groups of particles",
             got="one",
-            mend="run longer or more replicas, shorter base blocks, more groups",
+            mend="run longer or more replicas, shorter base blocks",
         )
-    offsets = np.concatenate([[0], np.cumsum(parts)])
-    index = np.empty(len(counts), dtype=int)
-    for r, (name, size, part) in enumerate(
-        zip(np.unique(replica), sizes, parts, strict=True)
-    ):
-        mine = replica == name
-        place = offsets[r] + block[mine] * part // size
-        index[mine] = place * groups + group[mine] * groups // available
-    shown = length if length else max(sizes)
-    return Units(index, n, shown, sum(parts), groups, plateau, together, curve)
+    offsets = np.concatenate([[0], np.cumsum(parts)])[which]
+    index = offsets + block * np.array(parts)[which] // np.array(sizes)[which]
+    return Units(index, sum(parts), length, 1, plateau, together, curve)
+
+
+def _split(together: tuple[float, ...], curve: Blocking, independent: bool) -> bool:
+    """Whether groups of particles are better units than the time blocks there are."""
+    if not together or not all(c > APART for c in together):
+        return False
+    if max(together) < TOGETHER:
+        return True
+    rho = curve.correlation[curve.length == _correlated(curve)]
+    return not independent and len(rho) > 0 and max(together) < _lacking(rho[0])
+
+
+def _lacking(correlation: float) -> float:
+    """Factor of variance that blocks of a first-order memory lack."""
+    rho = min(max(correlation, 0.0), 0.95)
+    return (1 + rho) / (1 - rho)
+
+
+def _correlated(curve: Blocking) -> int:
+    """Longest blocks of which there are `FALLBACK`, or the shortest."""
+    enough = curve.length[curve.number >= FALLBACK]
+    return int(enough[-1]) if len(enough) else 1
 
 
 def _shortest_independent(curve: Blocking, shortest: int) -> int | None:
@@ -223,35 +246,22 @@ def _shortest_independent(curve: Blocking, shortest: int) -> int | None:
     return None
 
 
-def _less_evil(curve: Blocking, shortest: int, together: float) -> int | None:
-    """Length of correlated time blocks that lack less variance than groups would.
-
-    Errors from blocks whose neighbours are correlated by rho lack a factor 1 + 2 rho of
-    variance, those from groups the coupling.
-    """
-    enough = np.flatnonzero((curve.number >= FEWEST) & (curve.length >= shortest))
-    if len(enough) == 0 or not together > TOGETHER:
-        return None
-    lacking = 1 + 2 * max(curve.correlation[enough[-1]], 0.0)
-    return int(curve.length[enough[-1]]) if together > lacking else None
-
-
 def coupling(
-    counts: np.ndarray, replica: np.ndarray, block: np.ndarray, group: np.ndarray
+    values: np.ndarray, replica: np.ndarray, block: np.ndarray, group: np.ndarray
 ) -> float:
     """Variance of totals over the sum of the groups' variances, pooled over cells.
+
+    One where nothing varies.
 
     Base blocks of one replica are compared, so that neither needs to be independent in
     time: slow changes are in both.
     """
     groups = int(group.max()) + 1
-    if groups == 1:
-        return float("nan")
     keys = np.unique(np.stack([replica, block]), axis=1, return_inverse=True)[1].ravel()
-    table = np.zeros((keys.max() + 1, groups, counts.shape[1]))
-    np.add.at(table, (keys, group), counts)
-    mean = table.mean(axis=(0, 1))
-    scale = np.divide(1.0, mean, out=np.zeros_like(mean), where=mean > 0)
+    table = np.zeros((keys.max() + 1, groups, values.shape[1]))
+    np.add.at(table, (keys, group), values)
+    size = np.abs(table).mean(axis=(0, 1))
+    scale = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0)
     total = (table.sum(axis=1).var(axis=0) @ scale).sum()
     apart = (table.var(axis=0) @ scale).sum()
-    return float(total / apart) if apart > 0 else float("nan")
+    return float(total / apart) if apart > 0 else 1.0

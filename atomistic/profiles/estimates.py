@@ -163,14 +163,24 @@ def densities_of(sums: Sums, plan: Plan, case: Case) -> xr.Dataset:
 
 def _densities(sums: Sums, plan: Plan, case: Case) -> tuple[np.ndarray, dict, dict]:
     """Bootstrap weights, variables and attributes."""
-    coordinate, electrics = case.coordinate, case.electrics
+    coordinate, electrics, n_species = case.coordinate, case.electrics, len(case.names)
     weights = bootstrap_weights(len(sums.frames), case.replicates, case.seed)
     first = getattr(coordinate, "left", None) or 0.0
     extent = sums.extent.sum() / sums.frames.sum()
     faces = first + np.linspace(0, extent, plan.n + 1) * NM
     volume = np.maximum(weights @ sums.volume, 1e-300) * NM**3
-    density = np.einsum("ru,usz->rsz", weights, sums.counts) / volume[:, None]
-    charge = ELEMENTARY_CHARGE * (weights @ sums.charge) / volume
+    # Groups that were drawn may hold more or less than their share of a species.
+    drawn = np.maximum(weights @ sums.share, 1e-300)
+    scale = (weights @ sums.frames)[:, None] / drawn
+    density, parts_charge, parts_mass = (
+        how[..., None] * np.einsum("ru,usz->rsz", weights, one) / volume[:, None]
+        for how, one in (
+            (scale[:, :n_species], sums.counts),
+            (scale[:, n_species:], ELEMENTARY_CHARGE * sums.charge),
+            (scale[:, n_species:], DALTON * sums.mass),
+        )
+    )
+    charge = parts_charge.sum(axis=1)
     electric = _electric(charge, faces, coordinate, electrics)
     n_eff = _effective_visits(sums)
     flags = np.where(n_eff < FEW_VISITS, QUALITY_FLAGS["few_visits"], 0)
@@ -180,8 +190,10 @@ def _densities(sums: Sums, plan: Plan, case: Case) -> tuple[np.ndarray, dict, di
         "species": case.names,
         "charge_number": case.charge_number,
         "number_density": density,
-        "mass_density": DALTON * (weights @ sums.mass) / volume,
+        "mass_density": parts_mass.sum(axis=1),
         "charge_density": charge,
+        "species_mass_density": plan.parts.owner @ parts_mass,
+        "species_charge_density": plan.parts.owner @ parts_charge,
         "electric_field": electric.field,
         "potential": electric.potential,
         "pmf": _pmf(density, coordinate) * thermal_energy(case.temperature),
@@ -203,7 +215,7 @@ def _densities(sums: Sums, plan: Plan, case: Case) -> tuple[np.ndarray, dict, di
         "phi_reference": electric.reference,
         "charge_model": electrics.charge_model,
         "smearing_width": electrics.smearing,
-        "block_length": plan.block * plan.pool * plan.spacing * PS,
+        "block_length": sums.frames.mean() * plan.spacing * PS,
         "seed": case.seed,
         "n_units": len(sums.frames),
     }
@@ -246,7 +258,7 @@ def _electric(charge, faces, coordinate: Coordinate, how: Electrics):
 
 def _effective_visits(sums: Sums) -> np.ndarray:
     """(mean / standard error)^2 of each cell over the units, shape (S, n)."""
-    counts = sums.counts / sums.frames[:, None, None]
+    counts = sums.counts / sums.share[:, : sums.counts.shape[1], None]
     mean = counts.mean(axis=0)
     variance = counts.var(axis=0, ddof=1) / len(counts)
     # A variance from few blocks is itself noisy: its mean over neighbours is less so.

@@ -12,6 +12,7 @@ from ...core.units import DALTON, NM
 from .coordinates import Planar
 from .estimates import Case, Electrics, profiles_of
 from .origin import ESTIMATOR, any_heavy, settings_text
+from .parts import Parts
 from .settings import Geometry, ProfileSettings, charge_numbers, steps_of
 from .statistics import Track, count_cells, count_units, load_tracks
 from .sums import Plan, Sums, Trails, lags_of, windows_over
@@ -72,8 +73,8 @@ def extract_profiles(
         block=block,
         pool=1,
         lags=lags_of(lag, block),
-        lag=lag,
         windows=windows_over(width),
+        parts=Parts.whole(kind, len(names)),
     )
     z = charge_numbers(geometry, names)
     electrics = Electrics(
@@ -90,9 +91,10 @@ def extract_profiles(
         settings.replicates,
         settings.seed,
     )
-    sums = _sums(tracks, kind, z, geometry, plan)
+    mass = np.bincount(kind, frames[0]["mass"].values / DALTON) / np.bincount(kind)
+    sums = _sums(tracks, kind, z, mass, geometry, plan)
     boxes = np.concatenate([one["box"].values for one in frames])
-    sums.box[:] = plan.block * np.diag(boxes.mean(axis=0)) / NM
+    sums.box[:] = sums.frames[:, None] * np.diag(boxes.mean(axis=0)) / NM
     found = profiles_of(sums, plan, case, D_bulk, progress)
     found.attrs |= {
         "estimator": ESTIMATOR,
@@ -111,21 +113,28 @@ def _moved_by(frames: xr.Dataset) -> dict[str, object]:
 
 
 def _sums(
-    tracks: Sequence[Track], kind: np.ndarray, z: np.ndarray, geometry, plan: Plan
+    tracks: Sequence[Track],
+    kind: np.ndarray,
+    z: np.ndarray,
+    mass: np.ndarray,
+    geometry: Geometry,
+    plan: Plan,
 ) -> Sums:
     """All that the estimators need, block by block."""
-    sums = Sums.empty(plan, len(z))
+    sums = Sums.empty(plan)
     sums.frames[:] = plan.block
     sums.extent[:] = plan.block * plan.extent
     sums.volume[:] = plan.block * plan.extent / plan.n * geometry.area / NM**2
     counts = count_cells(tracks, kind, len(z), plan.extent, plan.n)
     sums.counts[:] = plan.block * counts
-    sums.charge[:] = np.einsum("s,usz->uz", z, sums.counts)
+    sums.charge[:] = z[:, None] * sums.counts
+    sums.mass[:] = mass[:, None] * sums.counts
+    sums.share_out(plan)
     unit = 0
     for track in tracks:
         for start in range(0, len(track.z), plan.block):
             rows = slice(start, start + plan.block + plan.reach)
-            trails = Trails(track.z[rows], track.xy[rows], kind)
+            trails = Trails(track.z[rows], track.xy[rows], kind, plan.parts.followed)
             sums.follow(plan, unit, trails, plan.block)
             unit += 1
     return sums

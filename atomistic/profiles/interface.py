@@ -13,11 +13,12 @@ import xarray as xr
 from ...core.cautions import caution
 from ...core.errors import InputError
 from ...core.units import NM, PS
-from .blocks import choose_units
+from .blocks import Units, choose_units
 from .coordinates import Coordinate, Planar
 from .estimates import Case, Electrics, densities_of, profiles_of
 from .origin import ESTIMATOR, heavy_hydrogens, origin_of, settings_text
 from .particles import Particles, Species, particles_of, selected
+from .parts import parts_of
 from .source import Source
 from .stationarity import steadiness
 from .sums import Plan, Sums, lags_of, windows_over
@@ -27,8 +28,8 @@ Progress = Callable[[float, float, str], None]
 
 #: Units that a long trajectory's blocks are pooled into.
 MOST_UNITS = 64
-#: Blocks of runs that are too short for independent ones.
-FALLBACK = 8
+#: Factor that errors may lack without a warning.
+LACKING = 1.25
 #: Fewest blocks for errors.
 FEWEST_UNITS = 4
 #: Fewest cells: D_perp is fitted on half as many, too.
@@ -165,8 +166,9 @@ def interface_profiles(
         When selections, charges, boxes, times or lengths do not fit, or a particle of a
         species leaves the walls.
     """
-    sums, plan, case = _summed(universe, species, resolution, view, progress)
+    sums, plan, case, units = _summed(universe, species, resolution, view, progress)
     found = profiles_of(sums, plan, case, D_bulk, progress)
+    found.attrs.update(_told(sums, plan, units))
     # Halves of a cell that is no planar one differ by themselves.
     if view.coordinate.kind == "planar":
         verdict = steadiness(sums, plan, case.names)
@@ -195,7 +197,8 @@ def density_profiles(
         ``density-profiles/1``; the lag of `resolution` does not matter.
     """
     how = replace(resolution, lag=0.0)
-    found = densities_of(*_summed(universe, species, how, view, progress))
+    sums, plan, case, units = _summed(universe, species, how, view, progress)
+    found = densities_of(sums, plan, case).assign_attrs(_told(sums, plan, units))
     found.attrs |= _origin(universe, species, how, view)
     return found
 
@@ -218,7 +221,7 @@ def _origin(universe, species, how: Resolution, view: View) -> dict[str, object]
 
 def _summed(
     universe, species, how: Resolution, view: View, progress
-) -> tuple[Sums, Plan, Case]:
+) -> tuple[Sums, Plan, Case, Units | None]:
     from .stream import collect  # MDAnalysis takes a second to import
 
     particles = particles_of(universe, species, view.charges)
@@ -243,29 +246,42 @@ def _summed(
     plan = _plan(source, how, view.start, frames)
     sums = collect(source, plan, view.processes, progress)
     _check_inside(particles, sums, view.coordinate)
-    if how.block is None:
-        sums, plan = _independent(sums, plan)
-    return sums, plan, case
+    if how.block is not None:
+        return sums, plan, case, None
+    units = _units(sums)
+    time = len(sums.apart)
+    index = np.full(len(sums.frames), -1)
+    if units.groups > 1:
+        index[time:] = np.arange(units.groups)
+    else:
+        index[:time] = units.index[:: max(1, plan.groups)]
+    if units.lacking > LACKING:
+        warnings.warn(f"errors are too small: {units.report()}; run longer", stacklevel=3)
+    return sums.merged(index), plan, case, units
 
 
-def _independent(sums: Sums, plan: Plan) -> tuple[Sums, Plan]:
-    """Blocks merged until they are independent of each other."""
-    n = len(sums.frames)
-    index, alone = np.arange(n), np.zeros(n, dtype=int)
-    shortest = -(-2 * plan.lag // (plan.block * plan.pool))
-    try:
-        units = choose_units(sums.counts.reshape(n, -1), alone, index, alone, shortest)
-        merged, length = units.index, units.length
-    except InputError:
-        # Nothing is independent of what the run began with.
-        warnings.warn(
-            f"the density remembers as long as the run: errors of {FALLBACK} blocks are "
-            "too small; run longer",
-            stacklevel=4,
+def _units(sums: Sums) -> Units:
+    """Time blocks, or groups of particles, that are independent of each other."""
+    time, groups = sums.apart.shape[:2]
+    counts, charge, group = sums.counts[:time], None, np.zeros(time, dtype=int)
+    if groups:
+        counts, charge = (
+            one.reshape(time * groups, -1)
+            for one in (sums.apart[:, :, :-1], sums.apart[:, :, -1])
         )
-        parts = min(FALLBACK, n)
-        merged, length = index * parts // n, n // parts
-    return sums.merged(merged), replace(plan, pool=plan.pool * length)
+        group = np.tile(np.arange(groups), time)
+    block = np.repeat(np.arange(time), max(1, groups))
+    counts = counts.reshape(len(block), -1)
+    return choose_units(counts, np.zeros_like(block), block, group, charge=charge)
+
+
+def _told(sums: Sums, plan: Plan, units: Units | None) -> dict:
+    """Attributes about the units of the bootstrap."""
+    length = sums.frames.mean() * plan.spacing * PS
+    if units is None:
+        report = f"{len(sums.frames)} time blocks as long as asked for"
+        return {"block_length": length, "units": report}
+    return {"block_length": length * units.groups, "units": units.report()}
 
 
 def _frames(universe, start: int, stop: int | None) -> int:
@@ -317,9 +333,12 @@ def _plan(source: Source, how: Resolution, start: int, frames: int) -> Plan:
     pool = -(-blocks // MOST_UNITS)
     units = blocks // pool
     span = start, start + units * pool * block, start + frames
+    groups = None if how.block is None else 1
+    parts = parts_of(source.particles, source.universe.atoms.resindices, groups)
     return Plan(
-        n, extent, spacing, *span, block, pool, lags_of(lag, block), lag,
-        windows_over(extent) if lag else np.zeros((0, 2)), source.coordinate.everywhere,
+        n, extent, spacing, *span, block, pool, lags_of(lag, block),
+        windows_over(extent) if lag else np.zeros((0, 2)), parts,
+        source.coordinate.everywhere,
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from ...core.errors import InputError
 from .images import moves, reach
 from .source import ANGSTROM, Source
 from .sums import Plan, Sums, Trails
+from .tally import Tally
 
 Progress = Callable[[float, float, str], None]
 
@@ -51,8 +52,7 @@ class Pass(AnalysisBase):
 
     def _prepare(self):
         p, plan = self._source.particles, self._plan
-        self._sums = Sums.empty(plan, len(p.names))
-        self._weighted = bool(np.isnan(p.kind_charge).any())
+        self._sums = Sums.empty(plan)
         # Frames of the block that is being read, and of what it needs after it.
         size = plan.block + plan.reach
         self._z = np.empty((size, len(p.followed)))
@@ -61,12 +61,10 @@ class Pass(AnalysisBase):
         self._filled, self._start = 0, self.start
         # Densities of atoms need one coordinate alone.
         self._whole = bool(plan.lag or p.bodies or self._source.moving is not None)
-        self._kinds = p.member.shape[1]
         self._everywhere = self._source.coordinate.everywhere
-        self._first = p.kind * (plan.n + 1)
-        shape = plan.units, self._kinds * (plan.n + 1)
-        self._seen = np.zeros(shape, dtype=np.int64)
-        self._known = np.zeros(plan.units)
+        self._tally = Tally(p, plan)
+        self._unit = 0
+        self._known = np.zeros_like(self._sums.frames)
         self._time = self._lengths = None
 
     def _single_frame(self):
@@ -116,38 +114,21 @@ class Pass(AnalysisBase):
 
     def _count(self, unit, s, x, origin):
         p, n, sums = self._source.particles, self._plan.n, self._sums
+        if unit != self._unit:
+            self._tally.move_to(sums, self._unit)
+            self._unit = unit
         sums.frames[unit] += 1
+        sums.frames[self._plan.units :] += 1 / self._plan.parts.groups
         cell = (s * (n / self._extent)).astype(np.intp)
-        first, charges, masses = self._first, p.charges, p.masses
         if not self._everywhere:
-            inside = (s >= 0) & (s <= self._extent * EDGE)
-            sums.outside += p.member @ np.bincount(p.kind[~inside], minlength=self._kinds)
-            cell, first = cell[inside], first[inside]
-            charges, masses = charges[inside], masses[inside]
-        # The last cell of each kind is for those on the last face.
-        self._seen[unit] += np.bincount(first + cell, minlength=self._seen.shape[1])
-        if self._weighted:
-            cell = np.minimum(cell, n - 1)
-            sums.charge[unit] += np.bincount(cell, charges, minlength=n)
-            sums.mass[unit] += np.bincount(cell, masses, minlength=n)
+            cell[(s < 0) | (s > self._extent * EDGE)] = n + 1
+        self._tally.count(cell)
         for k in p.bodies:
             centres = p.centres(k, x, self._box)
             at = self._source.coordinate.across(centres, self._box, origin)
             held = (at >= 0) & (at <= self._extent * EDGE)
-            here = (at[held] * (n / self._extent)).astype(np.intp)
-            sums.counts[unit, k] += np.bincount(np.minimum(here, n - 1), minlength=n)
-            sums.outside[k] += (~held).sum()
-
-    def _add_kinds(self):
-        """Turn what was seen of each kind into species, charge and mass."""
-        p, sums = self._source.particles, self._sums
-        seen = self._seen.reshape(len(self._seen), self._kinds, -1)
-        seen[..., -2] += seen[..., -1]
-        seen = seen[..., :-1]
-        sums.counts += np.einsum("sk,ukz->usz", p.member, seen)
-        if not self._weighted:
-            sums.charge += np.einsum("k,ukz->uz", p.kind_charge, seen)
-            sums.mass += np.einsum("k,ukz->uz", p.kind_mass, seen)
+            here = np.minimum((at[held] * (n / self._extent)).astype(np.intp), n - 1)
+            self._tally.count_centres(k, here, held)
 
     def _keep(self, s, x, origin):
         p, i, coordinate = self._source.particles, self._filled, self._source.coordinate
@@ -171,7 +152,8 @@ class Pass(AnalysisBase):
         if block <= 0:
             return
         filled = self._filled
-        trails = Trails(self._z[:filled], self._unwrapped(filled), p.followed)
+        x = self._unwrapped(filled)
+        trails = Trails(self._z[:filled], x, p.followed, plan.parts.followed)
         self._sums.follow(plan, plan.unit(self._start), trails, block)
         for held in (self._z, self._x, self._boxes):
             held[: filled - block] = held[block:filled].copy()
@@ -201,7 +183,8 @@ class Pass(AnalysisBase):
         while self._filled and self._start < self._last:
             self._close()
         self._add_boxes()
-        self._add_kinds()
+        self._tally.move_to(self._sums, self._unit)
+        self._sums.share_out(self._plan)
         self.results.sums = self._sums
 
 
@@ -225,7 +208,7 @@ def collect(source: Source, plan: Plan, processes: int = 1, progress=None) -> Su
     if parts == 1:
         of = plan.stop - plan.start
         return _sum(source, plan, *spans[0], lambda done: shown(done, of, "frames"))
-    total = Sums.empty(plan, len(source.particles.names))
+    total = Sums.empty(plan)
     # Forked processes need not import everything anew; where there are none, spawn them.
     kind = "fork" if sys.platform == "linux" else "spawn"
     context = multiprocessing.get_context(kind)

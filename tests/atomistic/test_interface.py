@@ -228,10 +228,14 @@ def test_blocks_are_chosen_by_the_memory_of_the_density(slab, profiles):
     ds = density_profiles(universe(x, 0.1, (2.0,) * 3), IONS, how, view)
     assert ds.attrs["n_units"] == 64
     assert ds.attrs["block_length"] == pytest.approx(1 * PS)
-    how = Resolution(HOW.bin, HOW.lag, None, HOW.replicates, HOW.seed)
-    with pytest.warns(UserWarning, match="remembers as long as the run"):
-        ds = run(slab, IONS, how, temperature=1200.0, coordinate=WALLS)
-    assert ds.attrs["n_units"] == 8
+    assert "64 time blocks" in ds.attrs["units"]
+    ds = run(slab, IONS, replace(HOW, block=None), temperature=1200.0, coordinate=WALLS)
+    assert ds.attrs["n_units"] == 24
+    assert "24 groups of particles" in ds.attrs["units"]
+    assert ds.attrs["block_length"] == pytest.approx(80 * PS)
+    for name in ("number_density", "charge_density", "D_perp", "D_par", "potential"):
+        scale = np.abs(profiles[name][0]).max()
+        assert np.abs(ds[name][0] - profiles[name][0]).max() < 0.02 * scale
     spread = [one["D_perp"].values[1:].std(axis=0).mean() for one in (ds, profiles)]
     assert spread[0] == pytest.approx(spread[1], rel=0.5)
 
@@ -336,11 +340,9 @@ def test_sites_without_mass_and_few_blocks():
     u = universe(x, 0.1, (2.0,) * 3, ["A", "M"] * 20, [1.0, -1.0] * 20, wrap=True)
     u.atoms[1::2].masses = 0.0
     how = Resolution(0.2 * NM, 0.2 * PS, None, 50)
-    with pytest.warns(UserWarning, match="remembers as long"):
-        ds = run(u, {"A": "name A"}, how, temperature=300.0,
-                 electrics=Electrics("periodic"))  # fmt: skip
-    assert ds.attrs["n_units"] == 7
-    assert ds.attrs["block_length"] == pytest.approx(0.8 * PS)
+    ds = run(u, {"A": "name A"}, how, temperature=300.0, electrics=Electrics("periodic"))
+    assert ds.attrs["n_units"] == 20
+    assert ds.attrs["block_length"] == pytest.approx(5.6 * PS)
     with pytest.raises(InputError, match="masses of the species M"):
         run(u, {"M": "name M"}, how, temperature=300.0)
 

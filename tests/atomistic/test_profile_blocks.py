@@ -44,8 +44,9 @@ def test_length_follows_the_memory():
         assert units.plateau
         assert low <= units.length <= high
         assert units.groups == 1
-        assert units.blocks == units.n == 2 * (2048 // units.length)
-        assert np.isnan(units.coupling)
+        assert units.n == 2 * (2048 // units.length)
+        assert units.coupling == ()
+        assert units.lacking == 1
 
 
 def test_blocks_have_a_shortest_length():
@@ -66,14 +67,35 @@ def test_short_runs_resample_particles():
     counts = grouped(32, 24, 10, 0.99, 5)
     units = choose_units(counts, *labels(1, 32, 24))
     assert not units.plateau
-    assert (units.blocks, units.groups, units.n) == (1, 24, 24)
-    assert "shorter than its memory" in units.report()
+    assert (units.groups, units.n) == (24, 24)
+    assert (units.index == np.tile(np.arange(24), 32)).all()
+    assert units.lacking < 1.25
 
 
-def test_few_blocks_are_split_into_groups():
+def test_few_blocks_give_way_to_groups():
     units = choose_units(grouped(8, 12, 10, 0.0, 6), *labels(1, 8, 12), shortest=2)
     assert units.plateau
-    assert (units.blocks, units.groups, units.n) == (4, 6, 24)
+    assert (units.groups, units.n) == (12, 12)
+
+
+def test_replicas_have_groups_of_their_own():
+    counts = np.concatenate([grouped(8, 12, 10, 0.99, s) for s in (5, 55)])
+    units = choose_units(counts, *labels(2, 8, 12))
+    assert (units.groups, units.n) == (12, 24)
+    assert np.bincount(units.index).tolist() == [8] * 24
+
+
+def test_charges_that_screen_each_other_are_no_groups():
+    """Densities of independent particles whose charge is always balanced."""
+    counts, rng = grouped(32, 24, 10, 0.99, 5), np.random.default_rng(3)
+    charge = rng.normal(size=(32, 24, 10))
+    balanced = charge - charge.mean(axis=1, keepdims=True)
+    for q, groups in ((charge, 24), (balanced, 1)):
+        units = choose_units(counts, *labels(1, 32, 24), charge=q.reshape(counts.shape))
+        assert units.groups == groups
+    assert (units.n, units.length) == (8, 4)
+    assert "times too small" in units.report()
+    assert units.lacking > 1.25
 
 
 def test_coupling_tells_who_moves_together():
@@ -89,32 +111,30 @@ def test_coupling_tells_who_moves_together():
 
 
 def test_groups_of_clones_are_reported():
-    """Where only groups are left and they move together, the report says so."""
+    """Where only groups are left and they move together, the units say so."""
     counts = grouped(8, 24, 10, 0.99, 5, clones=4)
     units = choose_units(counts, *labels(1, 8, 24))
     assert not units.plateau
     assert units.groups == 24
-    assert "move together" in units.report()
+    assert units.lacking == pytest.approx(2, rel=0.1)
+    assert "coupled by 3.8" in units.report()
 
 
 def test_correlated_blocks_are_better_than_clones():
-    """Neighbours correlated by 0.6 lack a factor of 2, groups of 8 clones one of 8."""
+    """Neighbours correlated by 0.5 lack a factor of 3, groups of 8 clones one of 8."""
     counts = grouped(16, 24, 10, 0.95, 5, clones=8)
     units = choose_units(counts, *labels(1, 16, 24))
     assert not units.plateau
-    assert (units.blocks, units.groups) == (16, 1)
+    assert (units.n, units.groups) == (8, 1)
 
 
-def test_merged_sums_are_additive():
-    counts = grouped(64, 12, 5, 0.9, 9)
-    units = choose_units(counts, *labels(1, 64, 12))
-    merged = units.merge(counts)
-    assert merged.shape == (units.n, 5)
-    assert merged.sum(axis=0) == pytest.approx(counts.sum(axis=0))
+def test_units_are_of_equal_size():
+    units = choose_units(remembering(0.9, 100, 5, 9), *labels(1, 100, 1))
     size = np.bincount(units.index)
-    assert size.max() - size.min() <= size.max() / 4
+    assert len(size) == units.n
+    assert size.max() - size.min() <= 1
 
 
 def test_one_unit_is_refused():
     with pytest.raises(InputError, match="too short for errors"):
-        choose_units(remembering(0.999, 8, 5, 1), *labels(1, 8, 1))
+        choose_units(remembering(0.999, 1, 5, 1), *labels(1, 1, 1))
