@@ -1,4 +1,7 @@
-"""`interface-profiles/1` from trajectories held in memory, of several replicas."""
+"""`interface-profiles/1` from trajectories held in memory, of several replicas.
+
+Lengths are in nm, times in ps, in this file.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,12 @@ import numpy as np
 import xarray as xr
 
 from ...core.errors import InputError
-from ...core.units import DALTON, NM
+from ...core.units import DALTON, NM, PS
 from .coordinates import Planar
 from .estimates import Case, Electrics, profiles_of
 from .origin import ESTIMATOR, any_heavy, settings_text
 from .parts import Parts
 from .settings import Geometry, ProfileSettings, charge_numbers, steps_of
-from .statistics import Track, count_cells, count_units, load_tracks
 from .sums import Plan, Sums, Trails, lags_of, windows_over
 
 Progress = Callable[[float, float, str], None]
@@ -50,51 +52,9 @@ def extract_profiles(
     Raises
     ------
     InputError
-        When replicas, times and walls do not fit together.
+        When replicas, times and walls do not fit together, or an ion left the slab.
     """
-    tracks, names, kind = load_tracks(frames, geometry, settings)
-    width = (geometry.right - geometry.left) / NM
-    lag = steps_of(settings.lag, frames[0], "the lag")
-    block = steps_of(settings.block, frames[0], "a block")
-    if lag < 2:
-        raise InputError(
-            "the lag is one saved frame",
-            wanted="at least two: D_par is a slope between half the lag and the lag",
-            got=f"{settings.lag:g} s",
-            mend="a longer lag, or frames that are saved more often",
-        )
-    plan = Plan(
-        n=2 * round(width * NM / settings.bin / 2),  # even: twice the cell fits as well
-        extent=width,
-        spacing=tracks[0].spacing,
-        start=0,
-        stop=count_units(tracks) * block,
-        limit=count_units(tracks) * block,
-        block=block,
-        pool=1,
-        lags=lags_of(lag, block),
-        windows=windows_over(width),
-        parts=Parts.whole(kind, len(names)),
-    )
-    z = charge_numbers(geometry, names)
-    electrics = Electrics(
-        left=geometry.surface_charge,
-        right=-geometry.surface_charge,
-        charge_model="formal charges",
-    )
-    case = Case(
-        names,
-        z,
-        Planar("z", geometry.left, geometry.right),
-        electrics,
-        geometry.temperature,
-        settings.replicates,
-        settings.seed,
-    )
-    mass = np.bincount(kind, frames[0]["mass"].values / DALTON) / np.bincount(kind)
-    sums = _sums(tracks, kind, z, mass, geometry, plan)
-    boxes = np.concatenate([one["box"].values for one in frames])
-    sums.box[:] = sums.frames[:, None] * np.diag(boxes.mean(axis=0)) / NM
+    sums, plan, case, _ = summed(frames, geometry, settings)
     found = profiles_of(sums, plan, case, D_bulk, progress)
     found.attrs |= {
         "estimator": ESTIMATOR,
@@ -112,29 +72,116 @@ def _moved_by(frames: xr.Dataset) -> dict[str, object]:
     return {**known, "hmr": int(any_heavy(hydrogen))}
 
 
-def _sums(
-    tracks: Sequence[Track],
-    kind: np.ndarray,
-    z: np.ndarray,
-    mass: np.ndarray,
-    geometry: Geometry,
-    plan: Plan,
-) -> Sums:
-    """All that the estimators need, block by block."""
+def summed(
+    frames: Sequence[xr.Dataset], geometry: Geometry, settings: ProfileSettings
+) -> tuple[Sums, Plan, Case, list[int]]:
+    """All that the estimators need, and the number of blocks of each replica."""
+    labels = frames[0]["species"].values
+    names = list(dict.fromkeys(str(s) for s in labels))
+    kind = np.array([names.index(str(s)) for s in labels])
+    block = steps_of(settings.block, frames[0], "a block")
+    blocks = [_blocks(ds, labels, settings, k) for k, ds in enumerate(frames)]
+    plan = _plan(frames[0], geometry, settings, block * sum(blocks), kind, len(names))
+    z = charge_numbers(geometry, names)
+    electrics = Electrics(
+        left=geometry.surface_charge,
+        right=-geometry.surface_charge,
+        charge_model="formal charges",
+    )
+    case = Case(
+        names,
+        z,
+        Planar("z", geometry.left, geometry.right),
+        electrics,
+        geometry.temperature,
+        settings.replicates,
+        settings.seed,
+    )
     sums = Sums.empty(plan)
-    sums.frames[:] = plan.block
-    sums.extent[:] = plan.block * plan.extent
-    sums.volume[:] = plan.block * plan.extent / plan.n * geometry.area / NM**2
-    counts = count_cells(tracks, kind, len(z), plan.extent, plan.n)
-    sums.counts[:] = plan.block * counts
+    first = 0
+    for index, (ds, n) in enumerate(zip(frames, blocks, strict=True)):
+        trails = _trails(ds.isel(frame=slice(n * block)), geometry, plan, index)
+        for unit in range(n):
+            rows = slice(unit * block, (unit + 1) * block + plan.reach)
+            part = Trails(trails.z[rows], trails.x[rows], kind, trails.group)
+            sums.follow(plan, first + unit, part, block)
+            sums.counts[first + unit] = _counted(part, plan, block)
+        first += n
+    mass = np.bincount(kind, frames[0]["mass"].values / DALTON) / np.bincount(kind)
+    sums.frames[:] = block
+    sums.extent[:] = block * plan.extent
+    sums.volume[:] = block * plan.extent / plan.n * geometry.area / NM**2
+    boxes = np.concatenate([one["box"].values for one in frames])
+    sums.box[:] = block * np.diag(boxes.mean(axis=0)) / NM
     sums.charge[:] = z[:, None] * sums.counts
     sums.mass[:] = mass[:, None] * sums.counts
     sums.share_out(plan)
-    unit = 0
-    for track in tracks:
-        for start in range(0, len(track.z), plan.block):
-            rows = slice(start, start + plan.block + plan.reach)
-            trails = Trails(track.z[rows], track.xy[rows], kind, plan.parts.followed)
-            sums.follow(plan, unit, trails, plan.block)
-            unit += 1
-    return sums
+    return sums, plan, case, blocks
+
+
+def _plan(ds, geometry: Geometry, settings: ProfileSettings, frames: int, kind, species):
+    width = (geometry.right - geometry.left) / NM
+    lag = steps_of(settings.lag, ds, "the lag")
+    block = steps_of(settings.block, ds, "a block")
+    if lag < 2:
+        raise InputError(
+            "the lag is one saved frame",
+            wanted="at least two: D_par is a slope between half the lag and the lag",
+            got=f"{settings.lag:g} s",
+            mend="a longer lag, or frames that are saved more often",
+        )
+    return Plan(
+        n=2 * round(width * NM / settings.bin / 2),  # even: twice the cell fits as well
+        extent=width,
+        spacing=float(np.diff(ds["time"].values).mean() / PS),
+        start=0,
+        stop=frames,
+        limit=frames,
+        block=block,
+        pool=1,
+        lags=lags_of(lag, block),
+        windows=windows_over(width),
+        parts=Parts.whole(kind, species),
+    )
+
+
+def _blocks(ds: xr.Dataset, labels, settings: ProfileSettings, index: int) -> int:
+    """Whole blocks of a replica."""
+    if not np.array_equal(ds["species"].values, labels):
+        raise InputError("replicas of different ions", wanted="equal species")
+    blocks = ds.sizes["frame"] // steps_of(settings.block, ds, "a block")
+    if blocks < 2:
+        raise InputError(
+            f"replica {index} is too short for errors",
+            wanted=f"at least two blocks of {settings.block:g} s",
+            got=f"{ds.sizes['frame']} frames",
+            mend="run longer, or take shorter blocks",
+        )
+    return blocks
+
+
+def _trails(ds: xr.Dataset, geometry: Geometry, plan: Plan, index: int) -> Trails:
+    """A replica's ions: from the left wall, and along it without their common motion."""
+    positions, mass = ds["positions"].values / NM, ds["mass"].values
+    z = positions[..., 2] - geometry.left / NM
+    if z.min() < 0 or z.max() > plan.extent:
+        raise InputError(
+            f"an ion of replica {index} lies outside the walls",
+            wanted=f"0 to {plan.extent:.4g} nm from the left wall",
+            got=f"{z.min():.4g} to {z.max():.4g} nm",
+            mend="check the positions of the walls; positions must be unwrapped",
+        )
+    # A thermostat moves the centre of mass; no ion diffuses by that.
+    x = positions[..., :2]
+    x = x - np.einsum("fax,a->fx", x, mass / mass.sum())[:, None]
+    z = np.minimum(z, plan.extent * (1 - 1e-12))  # on the wall: in the last cell
+    return Trails(z, x, plan.parts.part, plan.parts.followed)
+
+
+def _counted(trails: Trails, plan: Plan, block: int) -> np.ndarray:
+    """Ions in cells, summed over a block, shape (S, n)."""
+    species = len(plan.parts.owner)
+    cell = (trails.z[:block] * (plan.n / plan.extent)).astype(np.intp)
+    flat = (trails.kind * plan.n + cell).ravel()
+    counts = np.bincount(flat, minlength=species * plan.n)
+    return counts.reshape(species, plan.n)

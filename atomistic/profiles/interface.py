@@ -171,7 +171,8 @@ def interface_profiles(
     found.attrs.update(_told(sums, plan, units))
     # Halves of a cell that is no planar one differ by themselves.
     if view.coordinate.kind == "planar":
-        verdict = steadiness(sums, plan, case.names)
+        groups = 1 if units is None else units.groups
+        verdict = steadiness(sums, plan, case.names, groups)
         found.attrs["steady"] = int(verdict["ok"])
         found.attrs["steady_verdict"] = verdict["verdict"]
     found.attrs |= {

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
+from scipy.stats import t as student
 
+from .extract import summed
 from .settings import Geometry, ProfileSettings
-from .statistics import Track, count_cells, follow_windows, load_tracks
 from .sums import Plan, Sums
 
 #: Cells for comparing halves, nm: wide enough for block means to be normal.
@@ -21,8 +22,9 @@ MAX_ENERGY_DRIFT = 5.0
 #: sqrt(1 + 2 rho) (only neighbours) to sqrt((1 + rho) / (1 - rho)) (first-order): at 0.25
 #: by 22 to 29 %. From a dozen blocks rho itself is known to about 0.1.
 MAX_BLOCK_CORRELATION = 0.25
-#: Smallest ratio of mobilities of the two halves of the slab: frozen halves gave 0.5.
-MIN_MOBILITY_RATIO = 0.65
+#: Smallest ratio of mobilities of the two halves of the slab, and one that must be told
+#: from it: a frozen half gave 0.5 to 0.64.
+MIN_MOBILITY_RATIO, FROZEN_RATIO = 0.8, 0.5
 
 
 def stationarity(
@@ -43,24 +45,52 @@ def stationarity(
         ``ok`` (no check failed), ``verdict`` (a sentence) and ``checks``: name, value,
         limit, ok; value and ok are ``None`` where the run is too short to judge.
     """
-    tracks, names, kind = load_tracks(frames, geometry, settings)
-    width = float(geometry.right - geometry.left) * 1e9
-    checks = [
-        _check("density, first and second half of the run",
-               _density_drift(tracks, kind, len(names), width), "<=", MAX_DRIFT),
-        _check("energy, first and second half of the run",
-               _energy_drift(frames, tracks), "<=", MAX_ENERGY_DRIFT),
-        _check("density, correlation of neighbouring blocks",
-               _block_correlation(tracks, kind, len(names), width), "<=",
-               MAX_BLOCK_CORRELATION),
-    ]  # fmt: skip
-    lag = max(2, round(settings.lag * 1e12 / tracks[0].spacing))
-    for name, ratio in zip(
-        names, _mobility_ratio(tracks, kind, len(names), width, lag), strict=True
-    ):
-        text = f"mobility of {name}, slower half of the slab over the faster"
+    sums, plan, case, blocks = summed(frames, geometry, settings)
+    energy = _check("energy, first and second half of the run",
+                    _energy_drift(frames, blocks, plan.block), "<=",
+                    MAX_ENERGY_DRIFT)  # fmt: skip
+    return _judged([energy, *_checks(sums, plan, case.names, blocks)])
+
+
+def steadiness(sums: Sums, plan: Plan, names: Sequence[str], groups: int = 1) -> dict:
+    """`stationarity` of what one pass over a trajectory summed, without energies.
+
+    Parameters
+    ----------
+    sums, plan
+        What was summed; units follow each other in time, or are groups of particles.
+    names
+        Of the species.
+    groups
+        Of particles that are units; one where blocks of time are.
+    """
+    return _judged(_checks(sums, plan, names, [len(sums.frames)], groups))
+
+
+def _checks(sums, plan, names, blocks: Sequence[int], groups: int = 1) -> list[dict]:
+    """Density and mobility, of replicas with so many blocks."""
+    if groups > 1:
+        drift, correlation = _drift_of_groups(_coarse(sums.apart[:, :, :-1], plan)), None
+    else:
+        counts = _coarse(sums.counts, plan) / sums.frames[:, None, None]
+        series = np.split(counts, np.cumsum(blocks)[:-1])
+        drift, correlation = drift_of(series), correlation_of(series)
+    checks = [_check("density, first and second half of the run", drift, "<=", MAX_DRIFT)]
+    if groups == 1:
+        text = "density, correlation of neighbouring blocks"
+        checks.append(_check(text, correlation, "<=", MAX_BLOCK_CORRELATION))
+    for s, name in enumerate(names):
+        text = f"mobility of {name}, slower half of the cell over the faster"
+        ratio = _mobility_ratio(sums, plan, s)
         checks.append(_check(text, ratio, ">=", MIN_MOBILITY_RATIO))
-    return _judged(checks)
+    return checks
+
+
+def _coarse(counts: np.ndarray, plan: Plan) -> np.ndarray:
+    """Counts in wide cells, shape (..., c)."""
+    merge = max(1, round(COARSE / (plan.extent / plan.n)))
+    n = plan.n // merge * merge
+    return counts[..., :n].reshape(*counts.shape[:-1], -1, merge).sum(axis=-1)
 
 
 def _judged(checks: list[dict]) -> dict:
@@ -75,42 +105,6 @@ def _judged(checks: list[dict]) -> dict:
     return {"ok": not failed, "verdict": verdict, "checks": checks}
 
 
-def steadiness(sums: Sums, plan: Plan, names: Sequence[str]) -> dict:
-    """`stationarity` of what one pass over a trajectory summed, without energies.
-
-    Parameters
-    ----------
-    sums, plan
-        What was summed; units follow each other in time.
-    names
-        Of the species.
-    """
-    merge = max(1, round(COARSE / (plan.extent / plan.n)))
-    n = plan.n // merge * merge
-    counts = sums.counts[..., :n].reshape(*sums.counts.shape[:2], -1, merge).sum(axis=-1)
-    counts = counts / sums.frames[:, None, None]
-    first = np.arange(len(counts)) < len(counts) // 2
-    checks = [
-        _check("density, first and second half of the run", drift_of(counts, first),
-               "<=", MAX_DRIFT),
-        _check("density, correlation of neighbouring blocks", correlation_of([counts]),
-               "<=", MAX_BLOCK_CORRELATION),
-    ]  # fmt: skip
-    middle = 0.5 * plan.extent
-    left, right = plan.windows[:, 1] <= middle, plan.windows[:, 0] >= middle
-    for s, name in enumerate(names):
-        grown, spent = sums.growth[:, s].sum(axis=0), sums.spent[:, s].sum(axis=(0, 2))
-        halves = [
-            float(grown[side].sum() / spent[side].sum())
-            for side in (left, right)
-            if spent[side].sum()
-        ]
-        ratio = min(halves) / max(*halves, 1e-300) if len(halves) == 2 else None
-        text = f"mobility of {name}, slower half of the cell over the faster"
-        checks.append(_check(text, ratio, ">=", MIN_MOBILITY_RATIO))
-    return _judged(checks)
-
-
 def _check(name: str, value: float | None, op: str, limit: float) -> dict:
     """One check; without a value it is neither passed nor failed."""
     found = {"name": name, "value": value, "op": op, "limit": limit, "ok": None}
@@ -120,44 +114,38 @@ def _check(name: str, value: float | None, op: str, limit: float) -> dict:
     return found
 
 
-def _halves(tracks: Sequence[Track]) -> np.ndarray:
-    """Whether each block belongs to the first half of its replica."""
-    first = []
-    for track in tracks:
-        n = int(track.block[-1]) + 1
-        first.append(np.arange(n) < n // 2)
-    return np.concatenate(first)
-
-
-def _density_drift(tracks, kind, n_species: int, width: float) -> float | None:
-    n = max(4, round(width / COARSE))
-    return drift_of(count_cells(tracks, kind, n_species, width, n), _halves(tracks))
-
-
-def drift_of(counts: np.ndarray, first: np.ndarray) -> float | None:
+def drift_of(series: Sequence[np.ndarray]) -> float | None:
     """Difference of the mean densities of halves in units of its error; None: too short.
 
     Parameters
     ----------
-    counts
-        Mean counts of each unit in cells, shape (U, S, n).
-    first
-        Which units belong to the first half, shape (U,).
+    series
+        Mean counts in the blocks of each replica in their order, shape (B, S, c).
     """
-    a, b = counts[first], counts[~first]
-    if min(len(a), len(b)) < 2:
+    halves = (
+        np.concatenate([one[: len(one) // 2] for one in series]),
+        np.concatenate([one[len(one) // 2 :] for one in series]),
+    )
+    if min(map(len, halves)) < 2:
         return None  # no error to compare with
-    error = a.var(axis=0, ddof=1) / len(a) + b.var(axis=0, ddof=1) / len(b)
-    visited = counts.mean(axis=0) > 0.5
-    if not visited.any():
-        return None
-    score = (a.mean(axis=0) - b.mean(axis=0))[visited] ** 2 / error[visited]
-    return float(np.sqrt(score.mean()))
+    variance = sum(half.var(axis=0, ddof=1) / len(half) for half in halves)
+    return _pooled(halves[1].mean(axis=0) - halves[0].mean(axis=0), variance,
+                   np.concatenate(series).mean(axis=0))  # fmt: skip
 
 
-def _block_correlation(tracks, kind, n_species: int, width: float) -> float | None:
-    n = max(4, round(width / COARSE))
-    return correlation_of([count_cells([t], kind, n_species, width, n) for t in tracks])
+def _drift_of_groups(counts: np.ndarray) -> float | None:
+    """The same of independent groups, shape (B, G, S, c), which remember their past."""
+    half = len(counts) // 2
+    off = counts[half : 2 * half].sum(axis=0) - counts[:half].sum(axis=0)
+    variance = off.var(axis=0, ddof=1) / len(off)
+    return _pooled(off.mean(axis=0), variance, counts.mean(axis=(0, 1)))
+
+
+def _pooled(difference, variance, mean) -> float | None:
+    """Root mean square over its error, where each cell counts by variance over mean."""
+    scale = np.divide(1.0, mean, out=np.zeros_like(mean), where=mean > 0)
+    expected = (variance * scale).sum()
+    return float(np.sqrt((difference**2 * scale).sum() / expected)) if expected else None
 
 
 def correlation_of(series: Sequence[np.ndarray]) -> float | None:
@@ -166,7 +154,7 @@ def correlation_of(series: Sequence[np.ndarray]) -> float | None:
     Parameters
     ----------
     series
-        Counts of the blocks of each replica in their order, shape (B, S, n).
+        Counts of the blocks of each replica in their order, shape (B, S, c).
     """
     product = square = 0.0
     for counts in series:
@@ -180,26 +168,41 @@ def correlation_of(series: Sequence[np.ndarray]) -> float | None:
     return float(product / square) if square else None
 
 
-def _energy_drift(frames, tracks) -> float | None:
-    means = []
-    for ds, track in zip(frames, tracks, strict=True):
+def _energy_drift(frames, blocks: Sequence[int], block: int) -> float | None:
+    halves: tuple[list, list] = ([], [])
+    for ds, n in zip(frames, blocks, strict=True):
         if "energy" not in ds:
             return None
-        energy = ds["energy"].values[: len(track.block)]
-        sums = np.bincount(track.block, energy)
-        means.append(sums / np.bincount(track.block))
-    first, values = _halves(tracks), np.concatenate(means)
-    a, b = values[first], values[~first]
+        means = ds["energy"].values[: n * block].reshape(n, block).mean(axis=1)
+        halves[0].append(means[: n // 2])
+        halves[1].append(means[n // 2 :])
+    a, b = (np.concatenate(half) for half in halves)
     if min(len(a), len(b)) < 2:
         return None
     error = np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b))
     return float(abs(a.mean() - b.mean()) / error)
 
 
-def _mobility_ratio(tracks, kind, n_species: int, width: float, lag: int) -> np.ndarray:
-    """Slower over faster half of the slab, per species."""
-    halves = np.array([[0.0, 0.5 * width], [0.5 * width, width]])
-    seen = follow_windows(tracks, kind, [halves] * n_species, lag)
-    growth = (seen.long - seen.short).sum(axis=0) / np.maximum(seen.stayed.sum(axis=0), 1)
-    growth = np.maximum(growth, 0.0)
-    return growth.min(axis=1) / np.maximum(growth.max(axis=1), 1e-12)
+def _mobility_ratio(sums: Sums, plan: Plan, s: int) -> float | None:
+    """Slower over faster half of the cell, the most that it may be (99 %).
+
+    None where the run could not tell a half that is frozen.
+    """
+    middle = 0.5 * plan.extent
+    sides = plan.windows[:, 1] <= middle, plan.windows[:, 0] >= middle
+    grown = np.array([sums.growth[:, s, side].sum(axis=1) for side in sides])
+    spent = np.array([sums.spent[:, s, side].sum(axis=(1, 2)) for side in sides])
+    n = grown.shape[1]
+    if n < 2 or not (spent.sum(axis=1) > 0).all() or not grown.sum() > 0:
+        return None
+    # The last without none of the units, the others without one (jackknife).
+    grown, spent = (
+        one.sum(axis=1, keepdims=True) - np.append(one, np.zeros((2, 1)), axis=1)
+        for one in (grown, spent)
+    )
+    slope = np.maximum(grown, 1e-9 * grown.max()) / np.maximum(spent, 1e-9 * spent.max())
+    log = np.log(slope[0] / slope[1])
+    unsure = student.ppf(0.995, n - 1) * np.sqrt((n - 1) * log[:-1].var())
+    ratio = float(np.exp(min(unsure - abs(log[-1]), 0.0)))
+    blind = np.exp(unsure) * FROZEN_RATIO > MIN_MOBILITY_RATIO
+    return None if blind and ratio >= MIN_MOBILITY_RATIO else ratio
