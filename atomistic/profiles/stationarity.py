@@ -20,8 +20,8 @@ MAX_DRIFT = 2.0
 MAX_ENERGY_DRIFT = 5.0
 #: Largest correlation rho of neighbouring blocks. Errors of means are too small by
 #: sqrt(1 + 2 rho) (only neighbours) to sqrt((1 + rho) / (1 - rho)) (first-order): at 0.25
-#: by 22 to 29 %. From a dozen blocks rho itself is known to about 0.1.
-MAX_BLOCK_CORRELATION = 0.25
+#: by 22 to 29 %. From n blocks rho itself is known to about 0.3 / sqrt(n).
+MAX_BLOCK_CORRELATION, DOUBT = 0.25, 0.3
 #: Smallest ratio of mobilities of the two halves of the slab, and one that must be told
 #: from it: a frozen half gave 0.5 to 0.64.
 MIN_MOBILITY_RATIO, FROZEN_RATIO = 0.8, 0.5
@@ -78,7 +78,8 @@ def _checks(sums, plan, names, blocks: Sequence[int], groups: int = 1) -> list[d
     checks = [_check("density, first and second half of the run", drift, "<=", MAX_DRIFT)]
     if groups == 1:
         text = "density, correlation of neighbouring blocks"
-        checks.append(_check(text, correlation, "<=", MAX_BLOCK_CORRELATION))
+        limit = MAX_BLOCK_CORRELATION + DOUBT / sum(blocks) ** 0.5
+        checks.append(_check(text, correlation, "<=", limit))
     for s, name in enumerate(names):
         text = f"mobility of {name}, slower half of the cell over the faster"
         ratio = _mobility_ratio(sums, plan, s)
