@@ -23,14 +23,14 @@ from .estimates import Electrics
 from .extract import extract_profiles
 from .finite_size import InfiniteBox, infinite_box, yeh_hummer
 from .green_kubo import GreenKubo, green_kubo
-from .interface import Resolution, View, density_profiles, interface_profiles
+from .interface import View, density_profiles, interface_profiles
 from .molecules import dielectric_response
 from .particles import Species
 from .paths import Paths, centres_of_mass, unwrap
 from .readers import read_paths
 from .regions import inside_shell, inside_slab
 from .residence import Residence, residence
-from .settings import Geometry, ProfileSettings, even_spacing
+from .settings import Geometry, Resolution, even_spacing
 from .stationarity import stationarity
 from .stays import Shell, Slab, residence_times
 from .surface import Surface
@@ -52,7 +52,6 @@ __all__ = [
     "Planar",
     "PoreProfile",
     "PoreSums",
-    "ProfileSettings",
     "Residence",
     "Resolution",
     "Shell",

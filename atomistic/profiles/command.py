@@ -18,7 +18,8 @@ from .anchor import bulk_columns, with_bulk
 from .asked import charges_of, check_files, species_of, universe_of
 from .coordinates import Coordinate, Cylindrical, Planar, Spherical
 from .estimates import Electrics
-from .interface import Resolution, View, density_profiles, interface_profiles
+from .interface import View, density_profiles, interface_profiles
+from .settings import Resolution
 from .surface import Surface
 
 

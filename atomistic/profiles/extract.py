@@ -16,7 +16,7 @@ from .coordinates import Planar
 from .estimates import Case, Electrics, profiles_of
 from .origin import ESTIMATOR, any_heavy, settings_text
 from .parts import Parts
-from .settings import Geometry, ProfileSettings, charge_numbers, steps_of
+from .settings import Geometry, Resolution, charge_numbers, steps_of
 from .sums import Plan, Sums, Trails, lags_of, windows_over
 
 Progress = Callable[[float, float, str], None]
@@ -25,7 +25,7 @@ Progress = Callable[[float, float, str], None]
 def extract_profiles(
     frames: Sequence[xr.Dataset],
     geometry: Geometry,
-    settings: ProfileSettings,
+    settings: Resolution,
     D_bulk: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> xr.Dataset:
@@ -73,15 +73,20 @@ def _moved_by(frames: xr.Dataset) -> dict[str, object]:
 
 
 def summed(
-    frames: Sequence[xr.Dataset], geometry: Geometry, settings: ProfileSettings
+    frames: Sequence[xr.Dataset], geometry: Geometry, settings: Resolution
 ) -> tuple[Sums, Plan, Case, list[int]]:
     """All that the estimators need, and the number of blocks of each replica."""
     labels = frames[0]["species"].values
     names = list(dict.fromkeys(str(s) for s in labels))
     kind = np.array([names.index(str(s)) for s in labels])
+    if settings.block is None or not settings.lag > 0:
+        raise InputError(
+            "resolution of replicas in memory", wanted="a lag and blocks", got="none"
+        )
+    blocks = [_blocks(ds, labels, settings.block, k) for k, ds in enumerate(frames)]
     block = steps_of(settings.block, frames[0], "a block")
-    blocks = [_blocks(ds, labels, settings, k) for k, ds in enumerate(frames)]
-    plan = _plan(frames[0], geometry, settings, block * sum(blocks), kind, len(names))
+    parts = Parts.whole(kind, len(names))
+    plan = _plan(frames[0], geometry, settings, block, sum(blocks), parts)
     z = charge_numbers(geometry, names)
     electrics = Electrics(
         left=geometry.surface_charge,
@@ -119,10 +124,11 @@ def summed(
     return sums, plan, case, blocks
 
 
-def _plan(ds, geometry: Geometry, settings: ProfileSettings, frames: int, kind, species):
+def _plan(
+    ds, geometry: Geometry, settings: Resolution, block: int, blocks: int, parts: Parts
+) -> Plan:
     width = (geometry.right - geometry.left) / NM
     lag = steps_of(settings.lag, ds, "the lag")
-    block = steps_of(settings.block, ds, "a block")
     if lag < 2:
         raise InputError(
             "the lag is one saved frame",
@@ -135,25 +141,25 @@ def _plan(ds, geometry: Geometry, settings: ProfileSettings, frames: int, kind, 
         extent=width,
         spacing=float(np.diff(ds["time"].values).mean() / PS),
         start=0,
-        stop=frames,
-        limit=frames,
+        stop=block * blocks,
+        limit=block * blocks,
         block=block,
         pool=1,
         lags=lags_of(lag, block),
         windows=windows_over(width),
-        parts=Parts.whole(kind, species),
+        parts=parts,
     )
 
 
-def _blocks(ds: xr.Dataset, labels, settings: ProfileSettings, index: int) -> int:
+def _blocks(ds: xr.Dataset, labels, block: float, index: int) -> int:
     """Whole blocks of a replica."""
     if not np.array_equal(ds["species"].values, labels):
         raise InputError("replicas of different ions", wanted="equal species")
-    blocks = ds.sizes["frame"] // steps_of(settings.block, ds, "a block")
+    blocks = ds.sizes["frame"] // steps_of(block, ds, "a block")
     if blocks < 2:
         raise InputError(
             f"replica {index} is too short for errors",
-            wanted=f"at least two blocks of {settings.block:g} s",
+            wanted=f"at least two blocks of {block:g} s",
             got=f"{ds.sizes['frame']} frames",
             mend="run longer, or take shorter blocks",
         )

@@ -19,6 +19,7 @@ from .estimates import Case, Electrics, densities_of, profiles_of
 from .origin import ESTIMATOR, heavy_hydrogens, origin_of, settings_text
 from .particles import Particles, Species, particles_of, selected
 from .parts import parts_of
+from .settings import Resolution, whole_steps
 from .source import Source
 from .stationarity import steadiness
 from .sums import Plan, Sums, lags_of, windows_over
@@ -28,36 +29,15 @@ Progress = Callable[[float, float, str], None]
 
 #: Units that a long trajectory's blocks are pooled into.
 MOST_UNITS = 64
+#: Frames that tell the time between two: times late in a run, in single precision, are
+#: rounded to some percent of it.
+ROUNDED = 200
 #: Factor that errors may lack without a warning.
 LACKING = 1.25
 #: Fewest blocks for errors.
 FEWEST_UNITS = 4
 #: Fewest cells: D_perp is fitted on half as many, too.
 FEWEST_CELLS = 16
-
-
-@dataclass(frozen=True)
-class Resolution:
-    """Resolution in space and time.
-
-    Attributes
-    ----------
-    bin
-        Width of a cell, m; adjusted so that cells fill the extent.
-    lag
-        Of D_perp, and the longer one of D_par, s.
-    block
-        Unit of the block bootstrap, s; chosen by the memory of the density (`blocks`)
-        when None.
-    replicates, seed
-        Of the bootstrap.
-    """
-
-    bin: float
-    lag: float
-    block: float | None = None
-    replicates: int = 200
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -237,11 +217,10 @@ def _summed(
     )
     moving = getattr(view.coordinate, "selection", view.moving)
     group = None if moving is None else selected(universe, moving)
-    for what, value in (("bin", how.bin), ("processes", view.processes)):
-        if not value > 0:
-            raise InputError(
-                f"{what} of profiles", wanted="a positive number", got=f"{value:g}"
-            )
+    if not view.processes > 0:
+        raise InputError(
+            "processes of profiles", wanted="one or more", got=f"{view.processes}"
+        )
     source = Source(universe, particles, view.coordinate, group)
     frames = _frames(universe, view.start, view.stop)
     plan = _plan(source, how, view.start, frames)
@@ -300,21 +279,22 @@ def _frames(universe, start: int, stop: int | None) -> int:
 def _plan(source: Source, how: Resolution, start: int, frames: int) -> Plan:
     """Cells and frames from lengths and times."""
     trajectory = source.universe.trajectory
-    spacing = float(trajectory[min(start + 1, len(trajectory) - 1)].time)
+    apart = min(frames, ROUNDED) - 1
+    later = float(trajectory[start + apart].time)
     box = source.box(trajectory[start])
-    spacing -= float(trajectory.time)
+    spacing = (later - float(trajectory.time)) / max(apart, 1)
     if not spacing > 0:
         raise InputError(
             "times of the frames",
             wanted="two frames or more, at growing times",
-            got=f"{spacing:g} ps between the first two",
+            got=f"{spacing:g} ps between the first ones",
         )
     extent = source.coordinate.extent(box)
     n = 2 * max(FEWEST_CELLS // 2, round(extent * NM / how.bin / 2))
-    lag = _steps(how.lag, spacing, "the lag") if how.lag else 0
+    lag = whole_steps(how.lag, spacing * PS, "the lag") if how.lag else 0
     block = max(4 * lag, 1)
     if how.block is not None:
-        block = _steps(how.block, spacing, "a block")
+        block = whole_steps(how.block, spacing * PS, "a block")
     if lag and not 2 <= lag <= block / 2:
         raise InputError(
             "the lag",
@@ -341,17 +321,6 @@ def _plan(source: Source, how: Resolution, start: int, frames: int) -> Plan:
         windows_over(extent) if lag else np.zeros((0, 2)), parts,
         source.coordinate.everywhere,
     )  # fmt: skip
-
-
-def _steps(duration: float, spacing: float, what: str) -> int:
-    steps = round(duration / PS / spacing)
-    if steps < 1 or abs(steps * spacing * PS - duration) > 0.02 * duration:
-        raise InputError(
-            f"{what} of {duration:g} s does not fit the trajectory",
-            wanted=f"a multiple of {spacing * PS:g} s, the time between frames",
-            got=f"{duration:g} s",
-        )
-    return steps
 
 
 def _check_inside(particles: Particles, sums, coordinate: Coordinate) -> None:

@@ -45,17 +45,18 @@ class Geometry:
 
 
 @dataclass(frozen=True)
-class ProfileSettings:
+class Resolution:
     """Resolution in space and time.
 
     Attributes
     ----------
     bin
-        Width of a cell, m; adjusted so that cells fill the slab.
+        Width of a cell, m; adjusted so that cells fill the extent.
     lag
-        Of D_perp, and the longer one of D_par, s.
+        Of D_perp, and the longer one of D_par, s; 0 where nobody is followed.
     block
-        Unit of the block bootstrap, s.
+        Unit of the block bootstrap, s; chosen by the memory of the density (`blocks`)
+        when None.
     replicates
         Bootstrap replicates, at least 50.
     seed
@@ -64,16 +65,17 @@ class ProfileSettings:
 
     bin: float
     lag: float
-    block: float
-    replicates: int = 100
+    block: float | None = None
+    replicates: int = 200
     seed: int = 0
 
     def __post_init__(self):
-        if not 0 < 2 * self.lag <= self.block * (1 + 1e-9) or not self.bin > 0:
+        longest = np.inf if self.block is None else self.block / 2
+        if not self.bin > 0 or not 0 <= self.lag <= longest * (1 + 1e-9):
             raise InputError(
-                "settings of the profiles",
-                wanted="bin > 0 and 0 < lag <= block / 2",
-                got=f"bin {self.bin:g} m, lag {self.lag:g} s, block {self.block:g} s",
+                "resolution of profiles",
+                wanted="bin > 0 and 0 <= lag <= block / 2",
+                got=f"bin {self.bin:g} m, lag {self.lag:g} s, block {self.block} s",
             )
         if self.replicates < 50:
             raise InputError(
@@ -123,7 +125,7 @@ def whole_steps(duration: float, spacing: float, what: str) -> int:
     Raises
     ------
     InputError
-        When the duration is no multiple of the spacing.
+        When the duration is no multiple of the spacing, to a thousandth.
     """
     finite = np.isfinite(duration) and np.isfinite(spacing) and spacing > 0
     steps = round(duration / spacing) if finite else 0

@@ -9,7 +9,7 @@ import xarray as xr
 from scipy.stats import t as student
 
 from .extract import summed
-from .settings import Geometry, ProfileSettings
+from .settings import Geometry, Resolution
 from .sums import Plan, Sums
 
 #: Cells for comparing halves, nm: wide enough for block means to be normal.
@@ -28,7 +28,7 @@ MIN_MOBILITY_RATIO, FROZEN_RATIO = 0.8, 0.5
 
 
 def stationarity(
-    frames: Sequence[xr.Dataset], geometry: Geometry, settings: ProfileSettings
+    frames: Sequence[xr.Dataset], geometry: Geometry, settings: Resolution
 ) -> dict:
     """Compare halves of the run, and halves of the slab.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...atomistic.profiles import (
     Geometry,
-    ProfileSettings,
+    Resolution,
     bulk_diffusion,
     extract_profiles,
     stationarity,
@@ -85,7 +85,7 @@ def profiles(inputs: dict[str, Path], settings: dict, out: Path, context) -> dic
         temperature=s["temperature"],
         charge_number=CHARGES,
     )
-    how = ProfileSettings(s["bin"], s["lag"], s["block"], s["replicates"], s["seed"])
+    how = Resolution(s["bin"], s["lag"], s["block"], s["replicates"], s["seed"])
     verdict = stationarity(frames, geometry, how)
     D_bulk = np.load(inputs["bulk_analysis"] / "D_bulk.npy", allow_pickle=False)
     found = extract_profiles(frames, geometry, how, D_bulk, context.progress)

@@ -8,11 +8,10 @@ import pytest
 from brownian import EDGE, WIDTH, diffusivity, geometry, settings, walk, work
 from universes import free, universe
 
-from mesobridge.atomistic.profiles import extract_profiles
+from mesobridge.atomistic.profiles import Resolution, extract_profiles
 from mesobridge.atomistic.profiles.coordinates import Cylindrical, Planar, Spherical
 from mesobridge.atomistic.profiles.estimates import Electrics
 from mesobridge.atomistic.profiles.interface import (
-    Resolution,
     View,
     density_profiles,
     interface_profiles,
@@ -247,13 +246,15 @@ def test_blocks_are_chosen_by_the_memory_of_the_density(slab, profiles):
         ({"species": {"Na": "name Na", "K": "name K"}}, "one atom or more"),
         ({"species": {"Na": "nme Na"}}, "selection language"),
         ({"coordinate": Planar("z", 5.5 * NM, 7.0 * NM)}, "outside the walls"),
-        ({"how": Resolution(0.05 * NM, 0.2 * PS, 60 * PS)}, "too few frames"),
-        ({"how": Resolution(0.05 * NM, 8 * PS, 10 * PS)}, "the lag"),
-        ({"how": Resolution(0.05 * NM, 0.25e-13, 10 * PS)}, "does not fit"),
+        ({"how": (0.05 * NM, 0.2 * PS, 60 * PS)}, "too few frames"),
+        ({"how": (0.05 * NM, 8 * PS, 10 * PS)}, "lag <= block / 2"),
+        ({"how": (0.05 * NM, 0.02 * PS, 10 * PS)}, "the lag"),
+        ({"how": (0.05 * NM, 0.25e-13, 10 * PS)}, "does not fit"),
         ({"moving": "name Q"}, "the selection 'name Q'"),
         ({"coordinate": Planar("z", 0.0, 14 * NM)}, "beyond the box"),
         ({"coordinate": Cylindrical(1 * NM)}, "beyond the box"),
-        ({"how": Resolution(0.0, 0.2 * PS, 5 * PS)}, "bin of profiles"),
+        ({"how": (0.0, 0.2 * PS, 5 * PS)}, "bin > 0"),
+        ({"how": (0.05 * NM, 0.2 * PS, 10 * PS, 20)}, "at least 50"),
         ({"processes": 0}, "processes of profiles"),
         ({"stop": 3}, "too few frames"),
         ({"temperature": 0.0}, "temperature"),
@@ -264,11 +265,11 @@ def test_bad_input(frames, change, text):
     x = frames["positions"].values[:2000] / NM
     if change.pop("jump", False):
         x = x[np.random.default_rng(0).permutation(len(x))]
-    how, species = change.pop("how", HOW), change.pop("species", IONS)
+    how, species = change.pop("how", None), change.pop("species", IONS)
     u = universe(x, 0.02, (EDGE, EDGE, 13.0), charges=change.pop("charges", None))
     given = {"temperature": 1200.0, "coordinate": WALLS, **change}
     with pytest.raises(InputError, match=text):
-        run(u, species, how, **given)
+        run(u, species, Resolution(*how) if how else HOW, **given)
 
 
 @pytest.mark.parametrize("name", ["boundary", "reference", "phi_kind"])
@@ -356,3 +357,16 @@ def test_frames_that_were_appended_later(frames, tmp_path):
     u.load_new(str(tmp_path / "late.xtc"))
     with pytest.raises(InputError, match="5.02 ps before frame 701"):
         run(u, IONS, HOW, temperature=1200.0, coordinate=WALLS)
+
+
+def test_times_late_in_a_long_run(tmp_path):
+    """In single precision frames 0.55 ps apart after a microsecond are 0.5 or 0.56."""
+    u = universe(free(40, 1000, 2.0, 3), 0.55, (2.0,) * 3, wrap=True)
+    with mda.Writer(str(tmp_path / "late.xtc"), u.atoms.n_atoms) as writer:
+        for ts in u.trajectory:
+            ts.time = 1e6 + 0.55 * ts.frame
+            writer.write(u.atoms)
+    u.load_new(str(tmp_path / "late.xtc"))
+    how = Resolution(0.2 * NM, 1.1 * PS, 55 * PS, 50)
+    ds = run(u, IONS, how, temperature=300.0, electrics=Electrics("periodic"))
+    assert ds.attrs["lag"] == pytest.approx(1.1 * PS, rel=1e-3)

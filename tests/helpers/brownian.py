@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mesobridge.atomistic.profiles import Geometry, ProfileSettings
+from mesobridge.atomistic.profiles import Geometry, Resolution
 from mesobridge.core.schema import dataset
 from mesobridge.core.units import DALTON, ELEMENTARY_CHARGE, NM, PS
 
@@ -88,4 +88,4 @@ def settings(**changes):
     base = {
         "bin": 0.0267 * NM, "lag": 0.2 * PS, "block": 10 * PS, "replicates": 60, "seed": 3
     }  # fmt: skip
-    return ProfileSettings(**{**base, **changes})
+    return Resolution(**{**base, **changes})
