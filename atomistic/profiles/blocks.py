@@ -181,12 +181,10 @@ def choose_units(
         When there are fewer than two units whatever is done.
     """
     names, which = np.unique(replica, return_inverse=True)
-    series = []
-    for r in range(len(names)):
-        mine = which == r
-        total = np.zeros((block[mine].max() + 1, counts.shape[1]))
-        np.add.at(total, block[mine], counts[mine])
-        series.append(total)
+    series = [
+        _table(counts[mine], replica[mine], block[mine], group[mine]).sum(axis=1)
+        for mine in (which == r for r in range(len(names)))
+    ]
     curve, sizes = blocking(series), [len(s) for s in series]
     values = () if group.max() == 0 else (counts,) if charge is None else (counts, charge)
     together = tuple(coupling(one, replica, block, group) for one in values)
@@ -256,12 +254,17 @@ def coupling(
     Base blocks of one replica are compared, so that neither needs to be independent in
     time: slow changes are in both.
     """
-    groups = int(group.max()) + 1
-    keys = np.unique(np.stack([replica, block]), axis=1, return_inverse=True)[1].ravel()
-    table = np.zeros((keys.max() + 1, groups, values.shape[1]))
-    np.add.at(table, (keys, group), values)
+    table = _table(values, replica, block, group)
     size = np.abs(table).mean(axis=(0, 1))
     scale = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0)
     total = (table.sum(axis=1).var(axis=0) @ scale).sum()
     apart = (table.var(axis=0) @ scale).sum()
     return float(total / apart) if apart > 0 else 1.0
+
+
+def _table(values, replica, block, group) -> np.ndarray:
+    """Of base units, (blocks of all replicas, groups, cells)."""
+    keys = np.unique(np.stack([replica, block]), axis=1, return_inverse=True)[1].ravel()
+    table = np.zeros((keys.max() + 1, int(group.max()) + 1, values.shape[1]))
+    table[keys, group] = values
+    return table
