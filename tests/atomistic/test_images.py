@@ -7,7 +7,12 @@ import pytest
 from MDAnalysis.lib.mdamath import triclinic_vectors
 from universes import free, universe
 
-from mesobridge.atomistic.profiles import Species, bulk_diffusion, unwrap
+from mesobridge.atomistic.profiles import (
+    Species,
+    bulk_diffusion,
+    dielectric_response,
+    unwrap,
+)
 from mesobridge.atomistic.profiles.coordinates import Cylindrical, Planar, Spherical
 from mesobridge.atomistic.profiles.estimates import Electrics
 from mesobridge.atomistic.profiles.images import narrowest, nearest, reach
@@ -17,7 +22,7 @@ from mesobridge.atomistic.profiles.interface import (
     density_profiles,
     interface_profiles,
 )
-from mesobridge.atomistic.profiles.readers import read_dielectric, read_paths
+from mesobridge.atomistic.profiles.readers import read_paths
 from mesobridge.core.errors import InputError
 from mesobridge.core.stats import half_width95
 from mesobridge.core.units import NM, PS
@@ -194,4 +199,4 @@ def test_jumps_are_refused_in_a_skewed_box():
         interface_profiles(universe(x, 0.1, DODECAHEDRON), IONS, how, View(300.0))
     neutral = universe(x, 0.1, DODECAHEDRON, charges=[0.0] * 2)
     with pytest.raises(InputError, match="right angles"):
-        read_dielectric(neutral, bin=NM, units=2, temperature=300.0, boundary="periodic")
+        dielectric_response(neutral, bin=NM, temperature=300.0, boundary="periodic")
