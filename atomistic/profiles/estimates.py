@@ -300,6 +300,7 @@ def _perpendicular(sums: Sums, plan: Plan, names, weights, extent, progress):
             sums.counts[:, s],
             weights,
             extent / plan.n,
+            plan.periodic,
         )
         D.append(scan.best)
         spread.append(scan.systematic)

@@ -81,7 +81,7 @@ class Likelihood:
     def _window(self, D, transitions, visits) -> tuple[float, np.ndarray]:
         """Value and its negative slope by ln D on each face."""
         rate, diagonal, up = _rates(D, visits, self.h)
-        decay, modes = eigh_tridiagonal(diagonal, rate)
+        decay, modes = _modes(diagonal, rate)
         weight = np.exp(self.lag * np.minimum(decay, 0.0))
         propagator = np.maximum((modes * weight) @ modes.T, 1e-14)
         # sqrt(p) factors of the propagator do not depend on D.
@@ -162,6 +162,14 @@ def _rates(D, visits, h) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return rate, diagonal, up
 
 
+def _modes(diagonal: np.ndarray, rate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues and vectors of the symmetrised rates."""
+    try:
+        return eigh_tridiagonal(diagonal, rate)
+    except np.linalg.LinAlgError:  # the fast method fails on rows that repeat themselves
+        return eigh_tridiagonal(diagonal, rate, lapack_driver="stev")
+
+
 def _loewner(decay: np.ndarray, weight: np.ndarray, lag: float) -> np.ndarray:
     """Divided differences of exp(lag x): the derivative of the matrix exponential."""
     gap = decay[:, None] - decay
@@ -186,7 +194,7 @@ def joint_probability(
         nm, ps.
     """
     rate, diagonal, _ = _rates(D, visits, h)
-    decay, modes = eigh_tridiagonal(diagonal, rate)
+    decay, modes = _modes(diagonal, rate)
     root = np.sqrt(visits / visits.sum())
     scaled = root[:, None] * modes
     return np.maximum((scaled * np.exp(lag * np.minimum(decay, 0.0))) @ scaled.T, 0.0)
@@ -213,3 +221,22 @@ def spline_basis(
     inner = np.linspace(low, high, m - 2)
     knots = np.concatenate([[low] * 3, inner, [high] * 3])
     return BSpline.design_matrix(np.clip(points, low, high), knots, 3).toarray()
+
+
+def ring_basis(points: np.ndarray, period: float, spacing: float = KNOT_SPACING):
+    """Periodic cubic B-spline basis on points, shape (n, m).
+
+    Parameters
+    ----------
+    points
+        nm, any.
+    period
+        nm.
+    spacing
+        Of the knots, nm; adjusted to fill the period.
+    """
+    m = int(np.clip(round(period / spacing), FEWEST, MOST))
+    knots = np.arange(-3.0, m + 4)
+    basis = BSpline.design_matrix(points % period * (m / period), knots, 3).toarray()
+    basis[:, :3] += basis[:, m:]
+    return basis[:, :m]

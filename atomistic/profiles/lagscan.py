@@ -83,6 +83,7 @@ def scan_lags(
     visits: np.ndarray,
     weights: np.ndarray,
     h: float,
+    periodic: bool = False,
 ) -> LagScan:
     """Fit D_perp at every lag and see from which on it stays.
 
@@ -92,7 +93,7 @@ def scan_lags(
         For each lag, per unit, shape (U, n, n); n even.
     lags, overlaps
         ps, ascending, and pairs that start within each.
-    visits, weights, h
+    visits, weights, h, periodic
         As for `estimate_perpendicular`.
 
     Raises
@@ -109,7 +110,7 @@ def scan_lags(
         )
     n = visits.shape[-1]
     fits = tuple(
-        estimate_perpendicular(counts, visits, weights, h, lag, overlap)
+        estimate_perpendicular(counts, visits, weights, h, lag, overlap, periodic)
         for counts, lag, overlap in zip(transitions, times, overlaps, strict=True)
     )
     D = np.array([fit.on_all_faces(n) for fit in fits])
@@ -120,7 +121,7 @@ def scan_lags(
     drifting = (change > limit).any(axis=0) & ~few[chosen]
     coarse = estimate_perpendicular(
         _merged(transitions[chosen]), _paired(visits), weights, 2 * h,
-        times[chosen], overlaps[chosen],
+        times[chosen], overlaps[chosen], periodic,
     )  # fmt: skip
     wider = np.stack([np.log(D[chosen]), _interpolated(coarse, n)])
     excess = []

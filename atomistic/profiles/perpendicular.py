@@ -17,7 +17,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from ...core.errors import InputError
-from .fokker_planck import Likelihood, joint_probability, spline_basis
+from .fokker_planck import Likelihood, joint_probability, ring_basis, spline_basis
 
 #: Counts added to each cell, so that a resample without visits keeps finite rates.
 PSEUDO = 0.5
@@ -71,6 +71,7 @@ def estimate_perpendicular(
     h: float,
     lag: float,
     overlap: int = 1,
+    periodic: bool = False,
 ) -> PerpendicularDiffusion:
     """D_perp on the inner faces of the visited cells, for every replicate.
 
@@ -88,21 +89,59 @@ def estimate_perpendicular(
         ps.
     overlap
         Pairs that start within one lag: that many of them count as one observation.
+    periodic
+        Whether the last cell is beside the first: where ions go everywhere, faces are
+        all of them, and the first is the last.
 
     Raises
     ------
     InputError
         When ions visit fewer than eight cells.
     """
-    low, high = _visited(transitions.sum(axis=0))
+    total = transitions.sum(axis=0)
+    if periodic and (total.sum(axis=0) + total.sum(axis=1) > 0).all():
+        return _on_a_ring(transitions, visits, weights, h, lag, overlap)
+    low, high = _visited(total)
     counts = transitions[:, low:high, low:high].astype(float) / overlap
-    total = counts.sum(axis=0)
+    if periodic:  # who crosses half of the cells went through the border
+        counts *= 2 * np.abs(_steps(high - low)) < len(total)
     # PSEUDO is half a visit.
-    cells = visits[:, low:high] * (total.sum() / visits.sum())
+    cells = visits[:, low:high] * (counts.sum() / visits.sum())
     resampled = (
         (np.tensordot(w, counts, 1)[None], (w @ cells + PSEUDO)[None]) for w in weights
     )
     return _estimate(resampled, low, h, lag)
+
+
+def _on_a_ring(transitions, visits, weights, h, lag, overlap) -> PerpendicularDiffusion:
+    """The ring as a row of cells that goes on beyond both its ends, with periodic D."""
+    n = visits.shape[-1]
+    start, end = np.nonzero(transitions.sum(axis=0))
+    step = (end - start + n // 2) % n - n // 2
+    # Nobody who starts in the middle n cells feels the ends of the row.
+    margin = 2 * int(np.abs(step).max()) + 2
+    around = np.arange(-margin, n + margin) % n
+    cells = visits * (transitions.sum() / overlap / visits.sum())
+
+    def resampled():
+        for w in weights:
+            row = np.zeros((1, n + 2 * margin, n + 2 * margin))
+            pairs = np.tensordot(w, transitions, 1)[start, end] / overlap
+            row[0, start + margin, start + step + margin] = pairs
+            yield row, (w @ cells + PSEUDO)[None, around]
+
+    faces = np.arange(1, n + 2 * margin) - margin
+    found = _estimate(resampled(), 0, h, lag, ring_basis(faces * h, n * h))
+    kept = slice(margin - 1, margin + n)
+    return PerpendicularDiffusion(
+        np.arange(n + 1), found.D[:, kept], found.laplace[kept], found.bias[kept],
+        found.few[kept],
+    )  # fmt: skip
+
+
+def _steps(n: int) -> np.ndarray:
+    """Cells from the first of each pair to the second, shape (n, n)."""
+    return np.arange(n) - np.arange(n)[:, None]
 
 
 def estimate_biased(
@@ -177,12 +216,12 @@ def _visited(total: np.ndarray) -> tuple[int, int]:
     return int(seen[0]), int(seen[-1]) + 1
 
 
-def _estimate(resampled, low: int, h: float, lag: float) -> PerpendicularDiffusion:
+def _estimate(resampled, low: int, h: float, lag: float, basis=None):
     """Fit every replicate; `resampled` yields counts (K, n, n) and visits (K, n)."""
     counts, cells = next(resampled)
     total = counts.sum(axis=0)
     faces = np.arange(low + 1, low + len(total))
-    likelihood = Likelihood(spline_basis(faces * h), h, lag)
+    likelihood = Likelihood(spline_basis(faces * h) if basis is None else basis, h, lag)
     guess = np.full(
         likelihood.basis.shape[1], np.log(_mean_square_step(total, h) / (2 * lag))
     )
@@ -251,5 +290,4 @@ def widest_cell(D: float, lag: float) -> float:
 
 
 def _mean_square_step(total: np.ndarray, h: float) -> float:
-    j, k = np.indices(total.shape)
-    return float((total * (h * (j - k)) ** 2).sum() / total.sum()) + 1e-6
+    return float((total * (h * _steps(len(total))) ** 2).sum() / total.sum()) + 1e-6

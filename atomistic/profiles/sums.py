@@ -242,8 +242,6 @@ class Sums:
             before, after = cell[:starts][: max(len(cell) - lag, 0)], cell[lag:]
             after = after[: len(before)]
             held = np.minimum(before, after) >= 0
-            if plan.periodic:  # who crosses half of the cells went through the border
-                held &= 2 * np.abs(after - before) < plan.n
             pair, one = before * plan.n + after, np.int32(1)
             for row in (unit, plan.units + trails.group) if plan.groups else (unit,):
                 flat = (trails.kind * rows + row) * square + pair

@@ -4,6 +4,7 @@ import numpy as np
 import profiles_truth as truth
 import pytest
 from langevin import INERTIAL, SHAPES, Shape, walk
+from scipy.linalg import expm
 
 from mesobridge.atomistic.profiles.fokker_planck import (
     Likelihood,
@@ -56,6 +57,38 @@ def test_cells_leave_no_bias(name):
     assert np.abs(error[inner]).max() < 0.006
     assert np.abs(error).max() < 0.03
     assert found.bias.max() > 0.08
+
+
+def test_a_ring_has_no_ends():
+    """Exact transitions on a ring: D to 1 % everywhere, wherever the border is."""
+    n, finer, width, lag = 80, 5, 3.0, 2.0
+    N, h = n * finer, width / n
+    turn = 2 * np.pi / width
+    D = lambda z: 2e-3 * (1 - 0.4 * np.cos(turn * z))  # noqa: E731
+    z = (np.arange(N) + 0.5) * width / N
+    weight = np.exp(-np.cos(turn * z - 1.0))
+    rate = D(np.arange(N) * width / N) * (N / width) ** 2  # through the left face
+    up = np.sqrt(weight / np.roll(weight, 1))
+    rates = np.zeros((N, N))
+    for k in range(N):
+        rates[k, k - 1] = rates[k - 1, k] = rate[k]
+        rates[k - 1, k - 1] -= rate[k] * up[k]
+        rates[k, k] -= rate[k] / up[k]
+    root = np.sqrt(weight / weight.sum())
+    joint = root[:, None] * expm(lag * rates) * root
+    joint = joint.reshape(n, finer, n, finer).sum(axis=(1, 3))
+    visits = weight.reshape(n, finer).sum(axis=1)
+    for shift in (0, 33):
+        pairs = 1e6 * np.roll(joint, (shift, shift), (0, 1))[None]
+        at = np.roll(visits, shift)[None]
+        found = estimate_perpendicular(pairs, at, ONE, h, lag, periodic=True)
+        assert found.faces.tolist() == list(range(n + 1))
+        error = np.log(found.D[0] / D((found.faces - shift) * h))
+        assert np.abs(error).max() < 0.01
+    # Leaving out who crosses the border makes the others slow beside it.
+    stays = 1e6 * joint * (np.abs(np.subtract.outer(np.arange(n), np.arange(n))) < n / 2)
+    row = estimate_perpendicular(stays[None], visits[None], ONE, h, lag)
+    assert row.D[0, -1] < 0.96 * D(width)
 
 
 def test_bias_of_cells_is_a_twelfth():
