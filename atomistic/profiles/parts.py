@@ -89,9 +89,11 @@ def parts_of(particles: Particles, residue: np.ndarray, groups: int | None) -> P
     for s, (atoms, begin) in particles.bodies.items():
         begins[particles.followed == s] = atoms[begin]
     followed = group[begins]
-    species = _shares(particles.followed, followed, len(owner), groups)
-    share = np.hstack([species, _shares(part, group, len(first), groups)])
-    if (species == 0).any():  # species that share particles unevenly
+    share = np.hstack([
+        _shares(particles.followed, followed, len(owner), groups),
+        _shares(part, group, len(first), groups),
+    ])  # fmt: skip
+    if (share == 0).any():  # a resample could lose all of what species share
         return parts_of(particles, residue, 1)
     return Parts(part, group, owner[:, first], followed, share)
 

@@ -97,8 +97,10 @@ def test_one_residue_is_no_molecule():
 
 
 def test_a_rare_species_forbids_groups(solution):
-    particles = particles_of(solution, {"few": "index 200:208", "Cl": "name Cl"})
-    assert parts_of(particles, solution.atoms.resindices, None).groups == 1
+    for few in ({"few": "index 200:208", "Cl": "name Cl"},
+                {"A": "name A", "all but two": "name A and index 0:195"}):  # fmt: skip
+        particles = particles_of(solution, few)
+        assert parts_of(particles, solution.atoms.resindices, None).groups == 1
 
 
 def test_every_replicate_has_the_charge_and_mass_of_the_system(profiles):
