@@ -109,7 +109,7 @@ def even_spacing(times: np.ndarray) -> float:
         raise InputError("a trajectory of one frame", wanted="at least two frames")
     spacing = np.diff(times)
     mean = float(spacing.mean())
-    if not np.allclose(spacing, mean, rtol=1e-3, atol=0):
+    if not np.allclose(spacing, mean, rtol=1e-3, atol=rounding(np.abs(times).max())):
         raise InputError(
             "frames that are not equally spaced",
             wanted=f"{mean:g} s between all frames",
@@ -117,6 +117,11 @@ def even_spacing(times: np.ndarray) -> float:
             mend="save at one interval, one trajectory per replica",
         )
     return mean
+
+
+def rounding(time: float) -> float:
+    """By how much times in single precision, as XTC and TRR have them, may be off."""
+    return 4 * float(np.spacing(np.float32(time)))
 
 
 def whole_steps(duration: float, spacing: float, what: str) -> int:

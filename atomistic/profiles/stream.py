@@ -15,6 +15,7 @@ from MDAnalysis.analysis.base import AnalysisBase
 
 from ...core.errors import InputError
 from .images import moves, reach
+from .settings import rounding
 from .source import ANGSTROM, Source
 from .sums import Plan, Sums, Trails
 from .tally import Tally
@@ -101,9 +102,8 @@ class Pass(AnalysisBase):
     def _check_time(self, ts):
         if self._time is not None:
             step = ts.time - self._time
-            # Times of long runs in single precision are rounded.
-            rounded = 4 * float(np.spacing(np.float32(ts.time)))
-            if abs(step - self._plan.spacing) > 1e-2 * self._plan.spacing + rounded:
+            off = abs(step - self._plan.spacing)
+            if off > 1e-2 * self._plan.spacing + rounding(ts.time):
                 raise InputError(
                     "frames that are not equally spaced",
                     wanted=f"{self._plan.spacing:g} ps between all of them",

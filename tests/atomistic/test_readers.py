@@ -12,6 +12,7 @@ from mesobridge.atomistic.profiles import (
     bulk_diffusion,
     collective_transport,
     dielectric_response,
+    even_spacing,
 )
 from mesobridge.atomistic.profiles.readers import read_paths
 from mesobridge.core.errors import InputError
@@ -31,6 +32,16 @@ def water():
                 str(data / "spce510.tpr"), str(data / "spce510_300K_0.1ps.trr")
             )
     pytest.skip("shared/data/spce510 is not there")
+
+
+@pytest.mark.parametrize(("spacing", "length"), [(0.1, 3000.0), (0.004, 500.0)])
+def test_times_in_single_precision_are_equally_spaced(spacing, length):
+    """Rounded to 0.1 to 1 % of the spacing; a lost frame is told all the same."""
+    times = (spacing * np.arange(round(length / spacing))).astype(np.float32) * PS
+    assert np.ptp(np.diff(times.astype(float))) > 2e-3 * spacing * PS
+    assert even_spacing(times) == pytest.approx(spacing * PS, rel=1e-6)
+    with pytest.raises(InputError, match="not equally spaced"):
+        even_spacing(np.delete(times, -10))
 
 
 @pytest.mark.parametrize("wrap", [True, False])
