@@ -147,7 +147,7 @@ class Likelihood:
 
 
 def _extent(weight: np.ndarray) -> tuple[int, int]:
-    """First and last but one of the cells that have weight."""
+    """First of the cells that have weight, and the one after the last."""
     seen = np.flatnonzero(weight)
     return int(seen[0]), int(seen[-1]) + 1
 

@@ -121,17 +121,18 @@ def _on_a_ring(transitions, visits, weights, h, lag, overlap) -> PerpendicularDi
     # Nobody who starts in the middle n cells feels the ends of the row.
     margin = 2 * int(np.abs(step).max()) + 2
     around = np.arange(-margin, n + margin) % n
-    cells = visits * (transitions.sum() / overlap / visits.sum())
+    counts = transitions[:, start, end] / overlap
+    cells = visits * (counts.sum() / visits.sum())
 
     def resampled():
         for w in weights:
-            row = np.zeros((1, n + 2 * margin, n + 2 * margin))
-            pairs = np.tensordot(w, transitions, 1)[start, end] / overlap
-            row[0, start + margin, start + step + margin] = pairs
+            row = np.zeros((1, len(around), len(around)))
+            row[0, start + margin, start + step + margin] = w @ counts
             yield row, (w @ cells + PSEUDO)[None, around]
 
-    faces = np.arange(1, n + 2 * margin) - margin
-    found = _estimate(resampled(), 0, h, lag, ring_basis(faces * h, n * h))
+    faces = np.arange(1, len(around)) - margin
+    basis = ring_basis(faces * h, n * h)
+    found = _estimate(resampled(), 0, h, lag, basis, around)
     kept = slice(margin - 1, margin + n)
     return PerpendicularDiffusion(
         np.arange(n + 1), found.D[:, kept], found.laplace[kept], found.bias[kept],
@@ -216,8 +217,11 @@ def _visited(total: np.ndarray) -> tuple[int, int]:
     return int(seen[0]), int(seen[-1]) + 1
 
 
-def _estimate(resampled, low: int, h: float, lag: float, basis=None):
-    """Fit every replicate; `resampled` yields counts (K, n, n) and visits (K, n)."""
+def _estimate(resampled, low: int, h: float, lag: float, basis=None, around=None):
+    """Fit every replicate; `resampled` yields counts (K, n, n) and visits (K, n).
+
+    On a ring `around` tells which of its cells those of the row are, shape (n,).
+    """
     counts, cells = next(resampled)
     total = counts.sum(axis=0)
     faces = np.arange(low + 1, low + len(total))
@@ -231,6 +235,8 @@ def _estimate(resampled, low: int, h: float, lag: float, basis=None):
     rows += [likelihood.newton(point, inverse, *sample) for sample in resampled]
     log_D = (np.array(rows) - bias) @ likelihood.basis.T
     across = total.sum(axis=0) + total.sum(axis=1)
+    if around is not None:
+        across = np.bincount(around, across)[around]
     few = 0.5 * np.minimum(across[1:], across[:-1]) < FEW_TRANSITIONS
     if not few.all():
         good = np.flatnonzero(~few)

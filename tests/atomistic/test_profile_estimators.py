@@ -85,6 +85,8 @@ def test_a_ring_has_no_ends():
         assert found.faces.tolist() == list(range(n + 1))
         error = np.log(found.D[0] / D((found.faces - shift) * h))
         assert np.abs(error).max() < 0.01
+        rare = estimate_perpendicular(4e-3 * pairs, at, ONE, h, lag, periodic=True)
+        assert not rare.few.any()  # 14 transitions or more in each cell
     # Leaving out who crosses the border makes the others slow beside it.
     stays = 1e6 * joint * (np.abs(np.subtract.outer(np.arange(n), np.arange(n))) < n / 2)
     row = estimate_perpendicular(stays[None], visits[None], ONE, h, lag)
