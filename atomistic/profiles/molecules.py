@@ -101,8 +101,7 @@ def dielectric_response(
     )
     source, normal = Source(universe, particles, Planar(axis)), AXES[axis]
     atoms, begin = particles.bodies[0]
-    size = np.diff(np.append(begin, len(atoms)))
-    molecule = np.repeat(np.arange(len(begin)), size)
+    molecule = np.repeat(np.arange(len(begin)), np.diff(np.append(begin, len(atoms))))
     charge = particles.charges[atoms] * ELEMENTARY_CHARGE
     spacing, frames = span_of(universe, start, stop)
     n_units = min(MOST_UNITS, frames)
@@ -114,12 +113,8 @@ def dielectric_response(
     length = edges(source.box(universe.trajectory[start]))[normal]
     sums = DipoleSums(n_units, max(2, round(length * NM / bin)), normal)
     for index, (x, cell, _) in enumerate(read_frames(source, start, frames, progress)):
-        box = edges(cell)
-        first = np.repeat(x[atoms[begin]], size, axis=0)
-        arm = x[atoms] - first
-        whole = first + arm - box * np.round(arm / box)
-        unit = index * n_units // frames
-        sums.add(unit, whole * NM, charge, molecule, box * NM)
+        unit, whole = index * n_units // frames, particles.whole(0, x, cell)
+        sums.add(unit, whole * NM, charge, molecule, edges(cell) * NM)
     if block is None:
         sums = _relaxed(sums)
     found = _response(sums, temperature, boundary, spacing, replicates, seed, axis)

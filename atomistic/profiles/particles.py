@@ -81,15 +81,18 @@ class Particles:
     charges: np.ndarray
     masses: np.ndarray
 
+    def whole(self, s: int, positions: np.ndarray, box: np.ndarray) -> np.ndarray:
+        """Atoms of the residues of a species, each residue in one image, (n, 3)."""
+        atoms, begin = self.bodies[s]
+        x = positions[atoms].astype(float)
+        first = np.repeat(x[begin], np.diff(np.append(begin, len(atoms))), axis=0)
+        return first + nearest(x - first, box)
+
     def centres(self, s: int, positions: np.ndarray, box: np.ndarray) -> np.ndarray:
         """Centres of mass of the residues of a species, made whole, (n_residues, 3)."""
         atoms, begin = self.bodies[s]
-        sizes = np.diff(np.append(begin, len(atoms)))
-        x = positions[atoms].astype(float)
-        x = nearest(x - np.repeat(x[begin], sizes, axis=0), box)
-        mass = self.masses[atoms, None]
-        moved = np.add.reduceat(mass * x, begin) / np.add.reduceat(mass, begin)
-        return positions[atoms[begin]] + moved
+        mass, x = self.masses[atoms, None], self.whole(s, positions, box)
+        return np.add.reduceat(mass * x, begin) / np.add.reduceat(mass, begin)
 
     def positions(self, positions: np.ndarray, box: np.ndarray) -> np.ndarray:
         """Of the followed particles, shape (M, 3)."""
