@@ -62,7 +62,6 @@ class Files:
                 stop=self.stop,
                 progress=progress,
             )
-        found.attrs["trajectory"] = self.trajectory.name
         write_dataset(found, self.out, found.attrs["schema"])
         if self.plot is not None:
             from .plot_measures import plot_measures
