@@ -39,7 +39,7 @@ def test_a_trajectory_becomes_profiles_and_a_picture(mesobridge, files, tmp_path
     )  # fmt: skip
     assert (code, err) == (0, "")
     assert "p.nc: interface-profiles/1, 32 cells" in out
-    assert "4 blocks of 5 ps" in out
+    assert "units of 5 ps: 4 time blocks" in out
     assert "caution: friction of 1/ps" in out
     ds = xr.open_dataset(tmp_path / "p.nc", engine="h5netcdf")
     assert ds.attrs["schema"] == "interface-profiles/1"

@@ -82,9 +82,10 @@ def summary(profiles: xr.Dataset) -> Summary:
     flags = ds["quality_flag"].values
     counts = {name: int((flags & bit > 0).sum()) for name, bit in QUALITY_FLAGS.items()}
     told = ", ".join(f"{n} {name}" for name, n in counts.items() if n) or "none"
-    units = ds.attrs["n_units"], ds.attrs["block_length"] / PS
+    units = ds.attrs.get("units", f"{ds.attrs['n_units']} time blocks")
     remarks = [
-        "middle of the cell, +- 95 %: {} blocks of {:.4g} ps".format(*units),
+        f"middle of the cell, +- 95 %; units of {ds.attrs['block_length'] / PS:.4g} ps: "
+        + units,
         f"flagged cells of {flags.size}: {told}",
         *(f"caution: {text}" for text in cautions(ds)),
     ]
