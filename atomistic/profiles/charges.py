@@ -1,4 +1,4 @@
-"""Charges on the cells of a profile: their histogram, and the width of Gaussian ones."""
+"""Charges of atoms, and what the width of Gaussian ones adds to a profile."""
 
 from __future__ import annotations
 
@@ -7,49 +7,6 @@ from scipy.special import ndtr
 
 from ...core.errors import InputError
 from ...core.units import VACUUM_PERMITTIVITY
-
-
-def charge_in_cells(
-    position: np.ndarray, charges: np.ndarray | None, faces: np.ndarray
-) -> np.ndarray:
-    """Charge in each cell, summed over all frames; over frames and volume: the density.
-
-    Parameters
-    ----------
-    position
-        Along z or r, shape (..., N), in the unit of `faces`.
-    charges
-        Shape (N,); the result has their unit.
-    faces
-        Shape (n + 1,), growing. A position on the last face belongs to the last cell.
-
-    Returns
-    -------
-    ndarray, shape (n,)
-
-    Raises
-    ------
-    InputError
-        When charges are missing, faces do not grow or atoms are outside of them.
-    """
-    position = np.asarray(position, dtype=float)
-    charges = checked_charges(charges, position.shape[-1])
-    faces = np.asarray(faces, dtype=float)
-    if faces.ndim != 1 or len(faces) < 2 or not (np.diff(faces) > 0).all():
-        raise InputError("faces of the cells", wanted="two or more numbers that grow")
-    outside = ~((position >= faces[0]) & (position <= faces[-1]))
-    if outside.any():
-        raise InputError(
-            "atoms outside of the faces",
-            wanted=f"positions from {faces[0]:g} to {faces[-1]:g}",
-            got=f"{outside.sum()} of {outside.size} outside, "
-            f"from {position.min():g} to {position.max():g}",
-            mend="wrap the atoms into the cell, or let the faces reach further",
-        )
-    cell = np.searchsorted(faces, position, side="right") - 1
-    cell = np.minimum(cell, len(faces) - 2)
-    weight = np.broadcast_to(charges, position.shape)
-    return np.bincount(cell.ravel(), weight.ravel(), minlength=len(faces) - 1)
 
 
 def checked_charges(charges: np.ndarray | None, n_atoms: int) -> np.ndarray:

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from mesobridge.atomistic.profiles.charges import charge_in_cells
 from mesobridge.atomistic.profiles.electrostatics import (
     planar_potential,
     radial_potential,
@@ -290,23 +289,6 @@ def test_references():
         assert other - other[0] == pytest.approx(phi["none"] - phi["none"][0])
 
 
-# histogram ----------------------------------------------------------------------------
-
-
-def test_charge_of_the_cells_is_all_charge():
-    """Sum rule: frames times the net charge; the last face belongs to the last cell."""
-    rng = np.random.default_rng(0)
-    z = rng.uniform(0, 1, (7, 50))
-    z[0, 0], z[0, 1] = 0.0, 1.0
-    charges = rng.standard_normal(50)
-    faces = uneven_faces(9, 1.0)
-    found = charge_in_cells(z, charges, faces)
-    assert found.sum() == pytest.approx(7 * charges.sum())
-    assert found == pytest.approx(
-        sum(np.histogram(row, faces, weights=charges)[0] for row in z)
-    )
-
-
 # bad input ----------------------------------------------------------------------------
 
 
@@ -344,11 +326,6 @@ def test_bad_input_is_refused_with_a_reason():
             lambda: planar_potential(charge, faces, boundary="slab", wall_charge=0.1),
             "walls of given charge",
         ),
-        (lambda: charge_in_cells(faces, None, faces), "charges"),
-        (lambda: charge_in_cells(faces, np.zeros(11), faces), "all of them zero"),
-        (lambda: charge_in_cells(faces, np.full(11, np.nan), faces), "11 of them"),
-        (lambda: charge_in_cells(2 * faces, np.ones(11), faces), "5 of 11 outside"),
-        (lambda: charge_in_cells(faces, np.ones(11), faces[::-1]), "that grow"),
     ):
         with pytest.raises(InputError, match=words):
             call()
