@@ -110,9 +110,6 @@ class PoreSums(Sums):
         self.radial[unit] += radial
         self.radial_product[unit] += radial * K
 
-    def _layout(self) -> tuple:
-        return (len(self.frames), *self.faces)
-
 
 @dataclass(frozen=True)
 class PoreProfile:

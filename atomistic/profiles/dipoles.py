@@ -28,27 +28,9 @@ LEVEL = 1e-4
 
 
 class Sums:
-    """Arrays of sums over frames, all public, that can be merged."""
+    """Arrays of sums over frames, all public; units first but for `faces`."""
 
     frames: np.ndarray
-
-    def merge(self, other: Self) -> None:
-        """Add the sums of other frames, for instance those of another process.
-
-        Raises
-        ------
-        InputError
-            When units or cells differ.
-        """
-        if self._layout() != other._layout():
-            raise InputError(
-                "sums of dipoles that do not fit together",
-                wanted=f"units and cells {self._layout()}",
-                got=str(other._layout()),
-            )
-        for name, total in vars(self).items():
-            if isinstance(total, np.ndarray) and name != "faces":
-                total += getattr(other, name)
 
     def pooled(self, n_units: int) -> Self:
         """The same frames in fewer units: neighbours are added up."""
@@ -60,9 +42,6 @@ class Sums:
                 np.add.at(sums, unit, total)
                 setattr(found, name, sums)
         return found
-
-    def _layout(self) -> tuple:
-        raise NotImplementedError
 
 
 class DipoleSums(Sums):
@@ -158,9 +137,6 @@ class DipoleSums(Sums):
         self.product[unit] += density * M[:, None]
         cell = np.minimum(begin.astype(np.intp), n - 1)
         self.number[unit] += np.bincount(cell, minlength=n)
-
-    def _layout(self) -> tuple:
-        return (*self.product.shape, self.normal)
 
 
 def _along_paths(

@@ -70,13 +70,6 @@ def test_mirror_and_rotation():
     scale = np.abs(one.axial).max()
     assert np.abs(one.axial + other.axial).max() < 1e-9 * scale
     assert np.abs(one.radial - other.radial).max() < 1e-9 * np.abs(one.radial).max()
-    merged = PoreSums(1, faces)
-    merged.merge(one)
-    merged.merge(other)
-    assert np.abs(merged.axial).max() < 1e-9 * scale
-    assert merged.frames[0] == 2
-    with pytest.raises(InputError, match="do not fit together"):
-        merged.merge(PoreSums(1, faces[:-1]))
 
 
 def free_dipoles(n_units, n_frames, seed, x=0.6, dipoles=60):

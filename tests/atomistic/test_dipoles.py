@@ -105,20 +105,6 @@ def test_atoms_level_with_the_centre_count_where_they_are():
     assert found == pytest.approx(truth, abs=1e-9 * truth[5])
 
 
-def test_merged_sums_are_the_sums_of_all_frames():
-    box = np.array([2.0, 2.5, 3.0]) * NM
-    whole, parts = DipoleSums(2, 10), [DipoleSums(2, 10) for _ in range(2)]
-    for seed in range(6):
-        frame = (*molecules(10, box, seed), box)
-        whole.add(seed % 2, *frame)
-        parts[seed // 3].add(seed % 2, *frame)
-    parts[0].merge(parts[1])
-    for name, total in vars(whole).items():
-        assert np.allclose(getattr(parts[0], name), total, rtol=1e-12, atol=0)
-    with pytest.raises(InputError, match="do not fit together"):
-        whole.merge(DipoleSums(2, 11))
-
-
 def test_pooled_units_are_the_sums_of_neighbours():
     box, sums = np.array([2.0, 2.5, 3.0]) * NM, DipoleSums(4, 6)
     for seed in range(8):
