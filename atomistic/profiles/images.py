@@ -101,7 +101,8 @@ def reach(vectors: np.ndarray, box: np.ndarray) -> float:
         lengths = np.diagonal(box, axis1=-2, axis2=-1)[..., None, :]
         return float(np.abs(vectors / lengths).max(initial=0.0))
     if box.ndim == 3:
-        return max((reach(v, b) for v, b in zip(vectors, box, strict=True)), default=0.0)
+        each = [reach(v, b) for v, b in zip(vectors, box, strict=True)]
+        return float(np.max(each, initial=0.0))  # Python's would lose a NaN
     around = _of(box)[2]
     towards = around / (around**2).sum(axis=1, keepdims=True)
     return float((vectors @ towards.T).max(initial=0.0))

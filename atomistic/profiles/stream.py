@@ -166,7 +166,7 @@ class Pass(AnalysisBase):
             return np.zeros((filled, len(p.followed), 0))
         steps = moves(self._x[:filled], self._boxes[:filled])
         worst = reach(steps, self._boxes[1:filled])
-        if worst > JUMP:
+        if not worst <= JUMP:  # nor NaN
             raise InputError(
                 "particles that jump between frames",
                 wanted=f"moves below {JUMP:g} of the box, or images are ambiguous",

@@ -200,3 +200,17 @@ def test_jumps_are_refused_in_a_skewed_box():
     neutral = universe(x, 0.1, DODECAHEDRON, charges=[0.0] * 2)
     with pytest.raises(InputError, match="right angles"):
         dielectric_response(neutral, bin=NM, temperature=300.0, boundary="periodic")
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize("box", [(3.0, 3.0, 4.0), DODECAHEDRON])
+def test_positions_that_are_no_numbers(box):
+    """Of a run that blew up: refused, whether particles are followed or counted."""
+    x = free(8, 80, 3.0, 1)
+    x[30, 0] = np.nan
+    u, view = universe(x, 0.1, box), View(300.0)
+    how = Resolution(0.1 * NM, 0.2 * PS, 1 * PS, 50)
+    with pytest.raises(InputError, match="nan of the box"):
+        interface_profiles(u, IONS, how, view)
+    with pytest.raises(InputError, match="finite numbers"):
+        density_profiles(u, IONS, how, view)
