@@ -5,7 +5,7 @@ Lengths are in nm, times in ps, in this file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
@@ -16,10 +16,8 @@ from .coordinates import Planar
 from .estimates import Case, Electrics, profiles_of
 from .origin import ESTIMATOR, any_heavy, settings_text
 from .parts import Parts
-from .settings import Geometry, Resolution, charge_numbers, steps_of
+from .settings import Geometry, Progress, Resolution, charge_numbers, steps_of
 from .sums import Plan, Sums, Trails, lags_of, windows_over
-
-Progress = Callable[[float, float, str], None]
 
 
 def extract_profiles(

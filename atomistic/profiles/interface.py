@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,13 +19,11 @@ from .estimates import Case, Electrics, densities_of, profiles_of
 from .origin import ESTIMATOR, heavy_hydrogens, origin_of, settings_text
 from .particles import Particles, Species, particles_of, selected
 from .parts import parts_of
-from .settings import Resolution, whole_steps
+from .settings import Progress, Resolution, whole_steps
 from .source import Source
 from .stationarity import steadiness
 from .sums import Plan, Sums, lags_of, windows_over
 from .surface import Surface
-
-Progress = Callable[[float, float, str], None]
 
 #: Units that a long trajectory's blocks are pooled into.
 MOST_UNITS = 64

@@ -28,8 +28,8 @@ from .interface import MOST_UNITS
 from .lags import enough
 from .origin import origin_of
 from .particles import Species, particles_of
-from .readers import Progress, read_frames, span_of
-from .settings import whole_steps
+from .readers import read_frames, span_of
+from .settings import Progress, whole_steps
 from .source import Source
 
 #: Relaxation times of the dipole, in blocks, above which blocks are too short.

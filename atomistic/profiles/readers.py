@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,15 +12,13 @@ from ...core.units import DALTON, NM, PS
 from .coordinates import Planar
 from .particles import Species, particles_of
 from .paths import Paths, unwrap
-from .settings import even_spacing
+from .settings import Progress, even_spacing
 from .source import Source
 
 #: Boxes that centres of wrapped molecules may spread over: they reach out of it.
 WRAPPED = 1.25
 #: Frames between reports.
 REPORT = 64
-
-Progress = Callable[[float, float, str], None]
 
 
 def read_paths(

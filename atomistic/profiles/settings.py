@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from ...core.errors import InputError
+
+#: Called with (done, of, what).
+Progress = Callable[[float, float, str], None]
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from ...core.units import NM
 from .coordinates import AXES, Planar, height
 from .origin import origin_of
 from .particles import Species, particles_of, selected
-from .readers import Progress, read_frames, span_of
+from .readers import read_frames, span_of
 from .regions import inside_shell, inside_slab
 from .residence import residence
+from .settings import Progress
 from .source import Source
 from .transport import tenth
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import numpy as np
@@ -19,8 +18,6 @@ from .settings import rounding
 from .source import ANGSTROM, Source
 from .sums import Plan, Sums, Trails
 from .tally import Tally
-
-Progress = Callable[[float, float, str], None]
 
 #: Part of the box that a particle may move between frames before images are ambiguous.
 JUMP = 0.4

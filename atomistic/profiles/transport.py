@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,9 +23,8 @@ from .origin import origin_of
 from .particles import Particles, Species, particles_of
 from .paths import Paths
 from .readers import read_paths
+from .settings import Progress
 from .source import ANGSTROM
-
-Progress = Callable[[float, float, str], None]
 
 METHODS = ("einstein", "green-kubo")
 #: Intervals between frames in a block that nobody asked for: lags of one to three.
