@@ -36,12 +36,28 @@ class Source:
         Distance across.
     moving
         Atoms whose centre of mass, or surface, is the origin in each frame, or None.
+
+    Raises
+    ------
+    InputError
+        When the atoms that move have no mass.
     """
 
     universe: Any
     particles: Particles
     coordinate: Coordinate
     moving: Any = None
+
+    def __post_init__(self):
+        if self.moving is None or isinstance(self.coordinate, Surface):
+            return
+        if not self.particles.masses[self.moving.indices].sum() > 0:
+            raise InputError(
+                "origin that moves with atoms without mass",
+                wanted="masses: it is their centre",
+                got="0",
+                mend="set atoms.masses; MDAnalysis guesses none for unknown types",
+            )
 
     def box(self, ts) -> np.ndarray:
         """Box vectors of a frame in rows (3, 3), nm.

@@ -214,3 +214,11 @@ def test_positions_that_are_no_numbers(box):
         interface_profiles(u, IONS, how, view)
     with pytest.raises(InputError, match="finite numbers"):
         density_profiles(u, IONS, how, view)
+
+
+def test_an_origin_without_mass_has_no_centre():
+    u = universe(free(8, 80, 3.0, 1), 0.1, (3.0, 3.0, 4.0))
+    u.atoms[:1].masses = 0.0
+    how, species = Resolution(0.1 * NM, 0.0, 1 * PS, 50), {"Cl": "name Cl"}
+    with pytest.raises(InputError, match="atoms without mass"):
+        density_profiles(u, species, how, View(300.0, moving="index 0"))
