@@ -133,7 +133,8 @@ class Pass(AnalysisBase):
             where = p.positions(x, self._box)
             z = coordinate.across(where, self._box, origin)
         else:
-            where, z = x[p.atoms], s[p.atoms]
+            # In single precision EDGE is lost, and scaling rounds up to the last face.
+            where, z = x[p.atoms], s[p.atoms].astype(float)
         scale = self._plan.extent / self._extent
         z = np.where(z < self._extent * EDGE, np.minimum(z, self._extent / EDGE), -1)
         self._z[i] = z * scale

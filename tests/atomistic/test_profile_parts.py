@@ -87,6 +87,20 @@ def test_molecules_stay_whole(solution):
     assert (parts.followed == np.concatenate([parts.group[200:224], group[:60, 0]])).all()
 
 
+def test_a_particle_below_the_border_of_a_box_that_varies():
+    """In single precision, scaled to the first box, it came to lie in no cell."""
+    height = np.append(3.8461551666259766, np.full(79, 3.151032638549805))
+    x = np.full((80, 2, 3), 3.1510324)
+    u = universe(x, 0.1, np.stack([np.full(80, 4.0)] * 2 + [height], axis=1))
+    u.trajectory.get_array()[...] = np.float32(31.510324)
+    source = Source(u, particles_of(u, {"Na": "name Na", "Cl": "name Cl"}), Planar())
+    plan = replace(_plan(source, replace(HOW, block=PS), 0, 80), n=40)
+    for counts in collect(source, plan).transitions.values():
+        seen = np.argwhere(counts[:, 1:].sum(axis=1))
+        assert (seen[:, 1:] == 39).all()
+        assert (counts[0] == counts[1]).all()
+
+
 def test_one_residue_is_no_molecule():
     """Files without residues: atoms are dealt out one by one."""
     u = universe(free(60, 4, BOX, 3), 0.1, (BOX,) * 3, residues=np.zeros(60, dtype=int))
