@@ -48,10 +48,9 @@ class Slab:
 
     def inside(self, x: np.ndarray, _, box: np.ndarray, margin: float) -> np.ndarray:
         """Who of x (N, 3) is inside, or at most `margin` beyond the border; m."""
-        axis, low, high = AXES[self.axis], self.low - margin, self.high + margin
-        return inside_slab(x[None], low, high, axis=axis, period=height(box, self.axis))[
-            0
-        ]
+        axis, period = AXES[self.axis], height(box, self.axis)
+        low, high = self.low - margin, self.high + margin
+        return inside_slab(x[None], low, high, axis=axis, period=period)[0]
 
 
 @dataclass(frozen=True)
