@@ -60,7 +60,7 @@ UNITS = frozenset(
 )
 
 
-_FACTOR = r"[A-Za-zµΩ]+(\s*(\*\*|\^)\s*-?\d)?"
+_FACTOR = r"[A-Za-zµΩÅ]+(\s*(\*\*|\^)\s*-?\d)?"
 #: pint would take "1 200 K" for 200 K, "1,3 nm" for 13 nm, and evaluate 10**10**10.
 _QUANTITY = re.compile(
     r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*/?\s*"

@@ -104,6 +104,9 @@ def test_residence_and_dielectric(mesobridge, slab, tmp_path):
         ("transport", ["--topology", "other.gro"], "not there"),
         ("residence", [], "--between LOW HIGH, or --around"),
         ("residence", ["--around", "name Cl"], "--within RADIUS"),
+        ("residence", ["--between", "1 nm", "2 nm", "--pairs"], "--pairs with --around"),
+        ("residence", ["--between", "1 nm", "2 nm", "--around", "all"], "--between LOW"),
+        ("transport", ["--solvent", "Na"], "do nothing here"),
         ("dielectric", ["--boundary", "open"], "boundary of the run"),
     ],
 )

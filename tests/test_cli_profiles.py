@@ -86,6 +86,10 @@ def test_profiles_from_the_surface_of_a_liquid(mesobridge, tmp_path):
         (["--axis", "w"], "x, y or z"),
         (["--out", "nowhere/p.nc"], "cannot be written"),
         (["--topology", "other.gro"], "not there"),
+        (["--out", "."], "is a folder"),
+        (["--out", "p.png", "--plot", "p.png"], "written over"),
+        (["--lag", "0 ps"], "no --lag"),
+        (["--radius", "1 nm"], "--radius with --geometry planar"),
         (["--left", "5.5 nm"], "outside the walls"),
     ],
 )
@@ -97,3 +101,15 @@ def test_bad_input(mesobridge, files, tmp_path, change, text):
     assert code == 2
     assert text in err
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_read_is_not_written_over(mesobridge, files):
+    trajectory, topology = files
+    before = trajectory.read_bytes(), topology.read_bytes()
+    for change in (["--out", trajectory], ["--plot", topology]):
+        code, _, err = mesobridge(
+            "profiles", trajectory, "--topology", topology, *WANTED, *change
+        )
+        assert code == 2
+        assert "written over" in err
+    assert (trajectory.read_bytes(), topology.read_bytes()) == before

@@ -7,12 +7,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...core.artefact import check_writable
 from ...core.errors import InputError
 from .particles import Species
 
 
-def check_files(out: Path, plot: Path | None) -> None:
+def check_files(out: Path, plot: Path | None, *read: Path | None) -> None:
     """Refuse files that cannot be written or drawn, before work that would be lost.
+
+    No file that is `read` is written over.
 
     Raises
     ------
@@ -27,6 +30,15 @@ def check_files(out: Path, plot: Path | None) -> None:
                 wanted="a folder that is there",
                 got=str(path.parent),
             )
+    kept = {path.resolve(): path for path in read if path is not None}
+    for path in filter(None, (out, plot)):
+        if path.resolve() in kept:
+            raise InputError(
+                f"{path} would be written over",
+                wanted="names of their own for --out and --plot", got=str(path),
+            )  # fmt: skip
+        check_writable(path)
+        kept[path.resolve()] = path
     kinds = Figure().canvas.get_supported_filetypes()
     if plot is not None and plot.suffix[1:] not in kinds:
         raise InputError(
@@ -54,7 +66,7 @@ def universe_of(trajectory: Path, topology: Path | None) -> Any:
             return MDAnalysis.Universe(*map(str, files))
     except Exception as exc:  # MDAnalysis raises many kinds
         raise InputError(
-            f"{files[-1]} cannot be read",
+            f"{' with '.join(map(str, files))} cannot be read",
             wanted="a topology and a trajectory that MDAnalysis reads",
             got=str(exc).splitlines()[0] if str(exc) else type(exc).__name__,
         ) from exc

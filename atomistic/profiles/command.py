@@ -97,7 +97,7 @@ def run(request: Request, out: Path, plot: Path | None, quiet: bool) -> xr.Datas
     InputError
         When files cannot be read, text not understood, or as `interface_profiles`.
     """
-    check_files(out, plot)
+    check_files(out, plot, request.trajectory, request.topology, request.bulk)
     electrics = _electrics(request)
     resolution = Resolution(
         quantity(request.bin, "m"),
@@ -119,6 +119,7 @@ def run(request: Request, out: Path, plot: Path | None, quiet: bool) -> xr.Datas
         request.thermostat,
         None if request.friction is None else quantity(request.friction, "1/s"),
     )
+    _refuse_idle(request)
     species = species_of(request.species)
     bulk = _bulk(request, list(species), view.temperature)
     shown_progress = shown("profiles", False if quiet else None)
@@ -165,6 +166,20 @@ def _electrics(request: Request) -> Electrics:
     elif request.geometry != "planar":  # shells have one wall
         left, right = 0.0, left
     return Electrics(request.boundary, left, right, reference=request.reference)
+
+
+def _refuse_idle(request: Request) -> None:
+    """Refuse lengths of another geometry: nothing would become of them."""
+    of = {
+        "left": "planar", "right": "planar", "surface": "surface", "depth": "surface",
+        "radius": "cylindrical or spherical",
+    }  # fmt: skip
+    for name, wanted in of.items():
+        if getattr(request, name) is not None and request.geometry not in wanted:
+            raise InputError(
+                f"--{name} with --geometry {request.geometry}",
+                wanted=f"--geometry {wanted}", got=request.geometry,
+            )  # fmt: skip
 
 
 def _coordinate(request: Request) -> Coordinate:

@@ -19,7 +19,8 @@ from .estimates import Case, Electrics, densities_of, profiles_of
 from .origin import ESTIMATOR, heavy_hydrogens, origin_of, settings_text
 from .particles import Particles, Species, particles_of, selected
 from .parts import parts_of
-from .settings import Progress, Resolution, whole_steps
+from .readers import frames_of
+from .settings import Progress, Resolution, cells_over, whole_steps
 from .source import Source
 from .stationarity import steadiness
 from .sums import Plan, Sums, lags_of, windows_over
@@ -144,6 +145,11 @@ def interface_profiles(
         When selections, charges, boxes, times or lengths do not fit, or a particle of a
         species leaves the walls.
     """
+    if not resolution.lag > 0:
+        raise InputError(
+            "lag of displacements", wanted="above 0 s", got=f"{resolution.lag:g} s",
+            mend="for densities alone: density_profiles, or no --lag",
+        )  # fmt: skip
     sums, plan, case, units = _summed(universe, species, resolution, view, progress)
     found = profiles_of(sums, plan, case, D_bulk, progress)
     found.attrs.update(_told(sums, plan, units))
@@ -220,7 +226,7 @@ def _summed(
             "processes of profiles", wanted="one or more", got=f"{view.processes}"
         )
     source = Source(universe, particles, view.coordinate, group)
-    frames = _frames(universe, view.start, view.stop)
+    frames = frames_of(universe, view.start, view.stop)
     plan = _plan(source, how, view.start, frames)
     sums = collect(source, plan, view.processes, progress)
     _check_inside(particles, sums, view.coordinate)
@@ -257,21 +263,10 @@ def _told(sums: Sums, plan: Plan, units: Units | None) -> dict:
     """Attributes about the units of the bootstrap."""
     length = sums.frames.mean() * plan.spacing * PS
     if units is None:
-        report = f"{len(sums.frames)} time blocks as long as asked for"
+        pooled = f"{plan.pool} times " if plan.pool > 1 else ""
+        report = f"{len(sums.frames)} time blocks {pooled}as long as asked for"
         return {"block_length": length, "units": report}
     return {"block_length": length * units.groups, "units": units.report()}
-
-
-def _frames(universe, start: int, stop: int | None) -> int:
-    total = len(universe.trajectory)
-    last = total if stop is None else min(stop, total)
-    if not 0 <= start < last:
-        raise InputError(
-            "frames of the trajectory",
-            wanted=f"0 <= start < stop <= {total}",
-            got=f"{start} and {stop}",
-        )
-    return last - start
 
 
 def _plan(source: Source, how: Resolution, start: int, frames: int) -> Plan:
@@ -288,7 +283,7 @@ def _plan(source: Source, how: Resolution, start: int, frames: int) -> Plan:
             got=f"{spacing:g} ps between the first ones",
         )
     extent = source.coordinate.extent(box)
-    n = 2 * max(FEWEST_CELLS // 2, round(extent * NM / how.bin / 2))
+    n = 2 * max(FEWEST_CELLS // 2, round(cells_over(extent * NM, how.bin) / 2))
     lag = whole_steps(how.lag, spacing * PS, "the lag") if how.lag else 0
     block = max(4 * lag, 1)
     if how.block is not None:

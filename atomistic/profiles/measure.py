@@ -50,7 +50,7 @@ class Files:
 
     def measured(self, what: str, measure: Callable[..., xr.Dataset]) -> xr.Dataset:
         """`measure` of the universe, written whole and drawn."""
-        check_files(self.out, self.plot)
+        check_files(self.out, self.plot, self.trajectory, self.topology)
         universe = universe_of(self.trajectory, self.topology)
         with shown(what, False if self.quiet else None) as progress:
             found = measure(
@@ -154,11 +154,18 @@ def residence(
     """
     from .stays import Shell, Slab, residence_times
 
-    if (between is None) == (around is None or within is None):
+    shell = around is not None or within is not None
+    if shell == (between is not None) or (shell and None in (around, within)):
         raise InputError(
             "region of the residence time",
             wanted="--between LOW HIGH, or --around SELECTION --within RADIUS",
-            got="both" if between else "neither",
+            got=f"between {between}, around {around}, within {within}",
+        )
+    if (pairs and around is None) or (moving and between is None):
+        raise InputError(
+            "region of the residence time",
+            wanted="--pairs with --around, --moving with --between",
+            got="--pairs with --between" if pairs else "--moving with --around",
         )
     region: Slab | Shell
     if between is not None:

@@ -29,7 +29,7 @@ from .lags import enough
 from .origin import origin_of
 from .particles import Species, particles_of
 from .readers import read_frames, span_of
-from .settings import Progress, whole_steps
+from .settings import Progress, cells_over, whole_steps
 from .source import Source
 
 #: Relaxation times of the dipole, in blocks, above which blocks are too short.
@@ -111,7 +111,7 @@ def dielectric_response(
         frames = n_units * size_of_block
     enough(n_units, replicates)
     length = edges(source.box(universe.trajectory[start]))[normal]
-    sums = DipoleSums(n_units, max(2, round(length * NM / bin)), normal)
+    sums = DipoleSums(n_units, max(2, round(cells_over(length * NM, bin))), normal)
     for index, (x, cell, _) in enumerate(read_frames(source, start, frames, progress)):
         unit, whole = index * n_units // frames, particles.whole(0, x, cell)
         sums.add(unit, whole * NM, charge, molecule, edges(cell) * NM)

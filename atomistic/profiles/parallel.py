@@ -190,10 +190,18 @@ def estimate_parallel(
     """
     total = survivors.number.sum(axis=0) / overlap
     known = total > FEW_SURVIVORS
-    if not known.any() or not survivors.growth.sum() > 0:
+    if not survivors.growth.sum() > 0 and known.any():
+        raise InputError(
+            "particles that do not move along the interface",
+            wanted="mean-square displacements that grow",
+            got="none",
+            mend="follow two particles or more: where they are all of the mass, their "
+            "common motion is taken off",
+        )
+    if not known.any():
         raise InputError(
             "hardly an ion stays anywhere for a lag",
-            wanted=f"more than {FEW_SURVIVORS:g} that stay in a window, and move",
+            wanted=f"more than {FEW_SURVIVORS:g} that stay in a window",
             got=f"{total.max():.3g}",
             mend="a shorter lag, wider windows, or frames that are saved more often",
         )

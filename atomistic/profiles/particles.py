@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from ...core.errors import InputError
-from .images import nearest
+from .images import nearest, reach
 
 #: Different charges and masses above which they are added up atom by atom.
 MOST_KINDS = 64
+#: Part of the way to the next image that atoms of a residue may be from its first one.
+LONGEST_ARM = 0.45
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,25 @@ class Particles:
     masses: np.ndarray
 
     def whole(self, s: int, positions: np.ndarray, box: np.ndarray) -> np.ndarray:
-        """Atoms of the residues of a species, each residue in one image, (n, 3)."""
+        """Atoms of the residues of a species, each residue in one image, (n, 3).
+
+        Raises
+        ------
+        InputError
+            When a residue is too long to be made whole.
+        """
         atoms, begin = self.bodies[s]
         x = positions[atoms].astype(float)
         first = np.repeat(x[begin], np.diff(np.append(begin, len(atoms))), axis=0)
-        return first + nearest(x - first, box)
+        arms = nearest(x - first, box)
+        if (far := reach(arms, box)) > LONGEST_ARM:
+            raise InputError(
+                f"a residue of {self.names[s]} that is too long to be made whole",
+                wanted=f"atoms within {LONGEST_ARM:g} of the box from its first one",
+                got=f"{far:.2f}",
+                mend="select its atoms, or part it into residues, one a monomer",
+            )
+        return first + arms
 
     def centres(self, s: int, positions: np.ndarray, box: np.ndarray) -> np.ndarray:
         """Centres of mass of the residues of a species, made whole, (n_residues, 3)."""
@@ -227,7 +243,8 @@ def _charges(universe, groups: Mapping, given: Mapping[str, float]) -> np.ndarra
             wanted="one for each atom",
             got=f"none for {missing.n_atoms} atoms, the first {missing[0].index} "
             f"({getattr(missing[0], 'name', '?')})",
-            mend="a topology with charges (tpr, prmtop, psf, ...), or charges by species",
+            mend="a topology with charges (tpr, prmtop, psf, ...), or charges by "
+            "selection (--charge SELECTION=CHARGE)",
         )
     return charges
 
@@ -258,6 +275,7 @@ def _common(name: str, charges: np.ndarray) -> float:
             f"charges of the species {name}",
             wanted="particles of one charge",
             got=f"{charges.min():g} to {charges.max():g} e",
-            mend="select each kind as a species of its own, or whole residues",
+            mend="select each kind as a species of its own, or whole residues; "
+            "for dipoles, neutral molecules alone",
         )
     return float(charges.mean())

@@ -62,15 +62,14 @@ def read_paths(
     particles = particles_of(universe, species, charges)
     source = Source(universe, particles, Planar())
     steps, times, boxes = [], [], []
-    for ts in universe.trajectory[start:stop]:
+    last = start + frames_of(universe, start, stop)
+    for ts in universe.trajectory[start:last]:
         x, box, _ = source.frame(ts)
         steps.append(particles.positions(x, box))
         times.append(ts.time * PS)
         boxes.append(box)
     if len(steps) < 2:
-        raise InputError(
-            "frames of the trajectory", wanted="two or more", got=str(len(steps))
-        )
+        raise _too_few(len(steps))
     positions, box = np.array(steps), np.array(boxes)
     # Positions that reach far out of the box are unwrapped already.
     widest = np.abs(box).sum(axis=1).max(axis=0)
@@ -94,18 +93,38 @@ def span_of(universe: Any, start: int, stop: int | None) -> tuple[float, int]:
     InputError
         When there are fewer than two, or times do not grow.
     """
-    trajectory = universe.trajectory
-    frames = range(len(trajectory))[start:stop]
-    if len(frames) < 2:
-        raise InputError(
-            "frames of the trajectory", wanted="two or more", got=str(len(frames))
-        )
-    first, last = (trajectory[frame].time for frame in (frames[0], frames[-1]))
+    trajectory, frames = universe.trajectory, frames_of(universe, start, stop)
+    if frames < 2:
+        raise _too_few(frames)
+    first, last = (trajectory[at].time for at in (start, start + frames - 1))
     if not last > first:
         raise InputError(
             "times of the frames", wanted="times that grow", got=f"{first} to {last} ps"
         )
-    return (last - first) * PS / (len(frames) - 1), len(frames)
+    return (last - first) * PS / (frames - 1), frames
+
+
+def frames_of(universe: Any, start: int, stop: int | None) -> int:
+    """Number of frames from `start` to `stop`, or to the end.
+
+    Raises
+    ------
+    InputError
+        When there are none.
+    """
+    total = len(universe.trajectory)
+    last = total if stop is None else min(stop, total)
+    if not 0 <= start < last:
+        raise InputError(
+            "frames of the trajectory",
+            wanted=f"0 <= start < stop <= {total}",
+            got=f"{start} and {stop}",
+        )
+    return last - start
+
+
+def _too_few(frames: int) -> InputError:
+    return InputError("frames of the trajectory", wanted="two or more", got=str(frames))
 
 
 def read_frames(

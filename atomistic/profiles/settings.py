@@ -12,6 +12,8 @@ from ...core.errors import InputError
 
 #: Called with (done, of, what).
 Progress = Callable[[float, float, str], None]
+#: Cells of a profile; far more than a trajectory resolves, and memory goes with them.
+MOST_CELLS = 20_000
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,23 @@ class Resolution:
             )
 
 
+def cells_over(extent: float, bin: float) -> float:
+    """How many cells of `bin` fill an extent, not rounded.
+
+    Raises
+    ------
+    InputError
+        When the width is not positive, or there are more than `MOST_CELLS`.
+    """
+    if not bin > 0 or extent > MOST_CELLS * bin:
+        raise InputError(
+            "width of a cell",
+            wanted=f"above {extent / MOST_CELLS:.2g} m: at most {MOST_CELLS} cells",
+            got=f"{bin:g} m",
+        )
+    return extent / bin
+
+
 def steps_of(duration: float, frames: xr.Dataset, what: str) -> int:
     """How many saved frames a duration spans.
 
@@ -113,12 +132,14 @@ def even_spacing(times: np.ndarray) -> float:
         raise InputError("a trajectory of one frame", wanted="at least two frames")
     spacing = np.diff(times)
     mean = float(spacing.mean())
-    if not np.allclose(spacing, mean, rtol=1e-3, atol=rounding(np.abs(times).max())):
+    rounded = rounding(np.abs(times).max())
+    if not mean > 0 or not np.allclose(spacing, mean, rtol=1e-3, atol=rounded):
         raise InputError(
             "frames that are not equally spaced",
             wanted=f"{mean:g} s between all frames",
             got=f"{spacing.min():g} to {spacing.max():g} s",
-            mend="save at one interval, one trajectory per replica",
+            mend="save at one interval, one trajectory per replica; cut out what was "
+            "appended twice",
         )
     return mean
 

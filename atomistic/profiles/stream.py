@@ -74,6 +74,10 @@ class Pass(AnalysisBase):
             self._lengths, self._box = np.array(lengths), source.box(ts)
             self._extent = source.coordinate.extent(self._box)
         self._check_time(ts)
+        if not np.isfinite(ts.positions.sum()):
+            raise InputError(
+                f"positions of frame {ts.frame}", wanted="finite numbers", got="others"
+            )
         x = ANGSTROM * ts.positions if self._whole else None
         origin = source.origin(x, self._box, ts.frame)
         s = source.coordinate.across(ts.positions, self._box, origin, ANGSTROM)

@@ -107,6 +107,17 @@ def bulk_transport(
     """
     if method not in METHODS:
         raise InputError("method", wanted=" or ".join(METHODS), got=repr(method))
+    idle = {
+        "lags": lags is not None and method != "einstein",
+        "cutoff": cutoff is not None and method != "green-kubo",
+        "solvent": solvent is not None and frame != "solvent",
+    }
+    if any(idle.values()):
+        raise InputError(
+            "options that do nothing here",
+            wanted="lags for einstein, cutoff for green-kubo, solvent for its frame",
+            got=", ".join(name for name, is_so in idle.items() if is_so),
+        )
     tell = progress or (lambda *_: None)
     tell(0, 3, "reading")
     charges = charges if collective else {"all": 0.0}
