@@ -6,6 +6,7 @@ Lengths are in nm, times in ps, in this file.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
@@ -13,6 +14,7 @@ import numpy as np
 from MDAnalysis.analysis.base import AnalysisBase
 
 from ...core.errors import InputError
+from ...core.process import reader
 from .images import moves, reach
 from .settings import rounding
 from .source import ANGSTROM, Source
@@ -214,7 +216,9 @@ def collect(source: Source, plan: Plan, processes: int = 1, progress=None) -> Su
     # Forked processes need not import everything anew; where there are none, spawn them.
     kind = "fork" if sys.platform == "linux" else "spawn"
     context = multiprocessing.get_context(kind)
-    with ProcessPoolExecutor(parts, mp_context=context) as pool:
+    with ProcessPoolExecutor(
+        parts, mp_context=context, initializer=reader, initargs=(os.getpid(),)
+    ) as pool:
         jobs = [pool.submit(_sum, source, plan, *span) for span in spans]
         for done, job in enumerate(as_completed(jobs), start=1):
             total.add(job.result())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import resource
 import signal
 import sys
 import time
 from pathlib import Path
 
+from ...core.process import follow
 from .stage import Context, Stage
 
 #: In the environment of workers before they import anything: stages run side by side.
@@ -17,16 +16,11 @@ ONE_THREAD = {
     name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 } | {"OPENMM_CPU_THREADS": "1"}
 
-_PR_SET_PDEATHSIG = 1
-
 
 def start(parent: int) -> None:
     """Initialise a worker: no own Ctrl-C, no life after the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before the line above
-            os._exit(1)
+    follow(parent)
 
 
 def run_stage(

@@ -1,5 +1,9 @@
 """What users get wrong, or their files have, is told or put right."""
 
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 from universes import free, universe
@@ -131,3 +135,31 @@ def test_shells_around_sites_without_mass(walkers):
     u.atoms.masses = np.where(np.arange(40) < 20, 0.0, 20.0)
     found = residence_times(u, {"a": "index 20:39"}, Shell("index 0:19", 0.4e-9))
     assert found["time"].values[0, 0] > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux'")
+def test_readers_do_not_outlive_who_started_them():
+    code = (
+        "import multiprocessing, os, time\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from mesobridge.core.process import reader\n"
+        "fork = multiprocessing.get_context('fork')\n"
+        "pool = ProcessPoolExecutor(1, fork, reader, (os.getpid(),))\n"
+        "print(pool.submit(os.getpid).result(), flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    child = int(parent.stdout.readline())
+    parent.terminate()
+    parent.wait()
+    parent.stdout.close()
+    for _ in range(100):
+        try:
+            with open(f"/proc/{child}/stat") as stat:
+                alive = stat.read().rpartition(")")[2].split()[0] not in "ZX"
+        except OSError:
+            alive = False
+        if not alive:
+            break
+        time.sleep(0.05)
+    assert not alive
