@@ -78,7 +78,10 @@ class Pass(AnalysisBase):
         self._check_time(ts)
         if not np.isfinite(ts.positions.sum()):
             raise InputError(
-                f"positions of frame {ts.frame}", wanted="finite numbers", got="others"
+                f"positions of frame {ts.frame}",
+                wanted="finite numbers",
+                got="NaN or infinity",
+                mend="take the frames before the run blew up",
             )
         x = ANGSTROM * ts.positions if self._whole else None
         origin = source.origin(x, self._box, ts.frame)

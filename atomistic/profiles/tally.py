@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...core.errors import InputError
 from .particles import Particles
 from .sums import Plan, Sums
 
@@ -57,15 +56,7 @@ class Tally:
     def _add_batch(self):
         places = self._batch[: self._batched]
         flat, size = places.ravel(), len(self._seen)
-        try:
-            self._seen += np.bincount(flat, minlength=size)
-        except ValueError as exc:  # cells of NaN are negative; a look at all costs time
-            raise InputError(
-                "positions of a trajectory",
-                wanted="finite numbers",
-                got="NaN or infinity in one of the last frames read",
-                mend="take the frames before the run blew up",
-            ) from exc
+        self._seen += np.bincount(flat, minlength=size)
         for total, values in zip(self._sums, self._atoms, strict=True):
             weights = np.broadcast_to(values, places.shape).ravel()
             total += np.bincount(flat, weights, size)
