@@ -12,13 +12,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from .model import (
-    FULL,
-    CartesianACE,
-    directions,
-    smooth_cutoff,
-    tensor_products,
-)
+from .basis import FULL, directions, smooth_cutoff, tensor_products
+from .model import CartesianACE, Layer
 
 
 def energy_and_slopes(
@@ -29,7 +24,7 @@ def energy_and_slopes(
     Parameters
     ----------
     vectors, species, index
-        As `CartesianACE.forward`.
+        As `CartesianACE.forward`, padded.
 
     Returns
     -------
@@ -38,29 +33,65 @@ def energy_and_slopes(
     slopes : Tensor
         Shape (N, K, 3), eV/A.
     """
-    r = torch.sqrt((vectors * vectors).sum(-1))
-    if model.in_core(r, species, index).any():
-        return _by_autograd(model, vectors, species, index)
+    order, place, counts = model.sorted(species)
     with torch.no_grad():
-        unit = vectors / r.unsqueeze(-1)
-        kind = nn.functional.one_hot(species[index], model.n_species).to(r.dtype)
-        waves, bends = _waves(model, r)
-        radial = (kind.unsqueeze(-1) * waves.unsqueeze(-2)).flatten(-2)
-        bent = (kind.unsqueeze(-1) * bends.unsqueeze(-2)).flatten(-2)
-        angular = directions(unit)
-        moments = torch.bmm(radial.transpose(1, 2), angular)
-        energy, back = _read_out(model, moments, species)
-        across = _through_directions(unit, torch.bmm(radial, back))
-        along = (torch.bmm(bent, back) * angular).sum(-1, keepdim=True)
-        along -= (unit * across).sum(-1, keepdim=True) / r.unsqueeze(-1)
-        return energy, across / r.unsqueeze(-1) + unit * along
+        kind, near = species[order], place[index[order]]
+        rows = vectors[order]
+        r = torch.sqrt((rows * rows).sum(-1))
+        if model.in_core(r, kind.unsqueeze(-1), kind[near]).any():
+            return _by_autograd(model, vectors, species, index)
+        energy, slopes = _by_hand(model, rows, r, kind, near, counts)
+        return energy + float(model.shift[species].sum()), slopes[place]
 
 
 def _by_autograd(model, vectors, species, index) -> tuple[float, Tensor]:
     vectors = vectors.clone().requires_grad_(True)
-    energy = model(vectors, species, index).sum()
+    with torch.enable_grad():
+        energy = model(vectors, species, index)[0].sum()
     (slopes,) = torch.autograd.grad(energy, vectors)
     return float(energy.detach()), slopes
+
+
+def _by_hand(model, vectors, r, species, index, counts) -> tuple[float, Tensor]:
+    """Of atoms sorted by species."""
+    unit = vectors / r.unsqueeze(-1)
+    angular = directions(unit)
+    waves, bends = _waves(model, r)
+    features = nn.functional.one_hot(species, model.n_species).to(r.dtype)
+    energy, passes = 0.0, []
+    for number, layer in enumerate(model.layers):
+        # Both factors of the radial functions of every neighbour.
+        if number:
+            sent = model.send[number - 1](features)[index]
+            learned = waves @ model.waves[number - 1]
+            radial = learned * sent
+        else:
+            sent, learned = features[index], waves
+            radial = (sent.unsqueeze(-1) * learned.unsqueeze(-2)).flatten(-2)
+        moments = torch.bmm(radial.transpose(1, 2), angular)
+        found, share, kept = _forth(layer, moments, features, counts)
+        features = found + features if number else found
+        energy += float(share.double().sum())
+        passes.append((radial, sent, learned, kept))
+    by_features = torch.zeros_like(features)
+    by_angular, by_waves = torch.zeros_like(angular), torch.zeros_like(waves)
+    for number in reversed(range(len(model.layers))):
+        radial, sent, learned, kept = passes[number]
+        back, by_before = _back(model.layers[number], kept, by_features, counts)
+        by_radial = torch.bmm(angular, back.transpose(1, 2))
+        by_angular += torch.bmm(radial, back)
+        if not number:
+            own = by_radial.unflatten(-1, (model.n_species, -1))
+            by_waves += (own * sent.unsqueeze(-1)).sum(-2)
+            break
+        by_waves += (by_radial * sent) @ model.waves[number - 1].T
+        by_sent = (by_radial * learned).flatten(0, 1)
+        by_sent = torch.zeros_like(moments[..., 0]).index_add_(0, index.flatten(), by_sent)
+        by_features = by_features + by_before + by_sent @ model.send[number - 1].weight
+    across = _through_directions(unit, by_angular)
+    along = (by_waves * bends).sum(-1, keepdim=True)
+    along -= (unit * across).sum(-1, keepdim=True) / r.unsqueeze(-1)
+    return energy, across / r.unsqueeze(-1) + unit * along
 
 
 def _waves(model: CartesianACE, r: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,57 +120,50 @@ def _through_directions(unit: Tensor, slope: Tensor) -> Tensor:
     )
 
 
-def _read_out(
-    model: CartesianACE, moments: Tensor, species: Tensor
-) -> tuple[float, Tensor]:
-    """Energy of all atoms, and its derivative with respect to the moments (N, B, 10)."""
-    order = torch.argsort(species, stable=True)
-    counts = torch.bincount(species).tolist()
-    a0, a1, a2 = model.mixed(moments[order], counts)
-    v, q = a1 @ model.pair[0], a2 @ model.pair[1]
+def _forth(layer: Layer, moments: Tensor, before: Tensor, counts: list[int]):
+    """Features, share of the energy, and what the way back needs."""
+    a0, a1, a2 = layer.mixed(moments, counts)
+    v, q = a1 @ layer.pair[0], a2 @ layer.pair[1]
     full, qv, square = tensor_products(v, q)
-    features = torch.cat(
+    found = torch.cat(
         [
             a0, (a1 * v).sum(0), (full * full).sum((0, 1)), (v * qv).sum(0),
             (qv * qv).sum(0), (full * square).sum((0, 1)),
         ],
         -1,
     )  # fmt: skip
-    kind = nn.functional.one_hot(species[order], model.n_species).to(features.dtype)
-    energy, slope = _network(model, features, kind)
-    g0, g1, g2, g3, g4, g5 = slope.chunk(6, -1)
+    first, second = (cast(nn.Linear, layer.network[place]) for place in (0, 2))
+    one = first(torch.cat([found, before], -1))
+    gate_one = torch.sigmoid(one)
+    two = second(one * gate_one)
+    gate_two = torch.sigmoid(two)
+    features = two * gate_two
+    share = layer.last(features) + layer.linear(found)
+    return features, share, (a1, v, full, qv, square, one, gate_one, two, gate_two)
+
+
+def _back(layer: Layer, kept, by_features: Tensor, counts: list[int]):
+    """Derivatives by moments (N, B, 10) and by the features before (N, incoming)."""
+    a1, v, full, qv, square, one, gate_one, two, gate_two = kept
+    first, second = (cast(nn.Linear, layer.network[place]) for place in (0, 2))
+    slope = by_features + layer.last.weight
+    slope = slope * gate_two * (1 + two * (1 - gate_two))
+    slope = (slope @ second.weight) * gate_one * (1 + one * (1 - gate_one))
+    slope = slope @ first.weight
+    width = layer.linear.weight.shape[-1]
+    by_found = slope[:, :width] + layer.linear.weight
+    g0, g1, g2, g3, g4, g5 = by_found.chunk(6, -1)
     by_v = g1 * a1 + 2 * g3 * qv + 2 * g4 * (full * qv).sum(1)
     # Every element of the matrix by itself; each of the six then gathers its elements.
     pull = g3 * v + 2 * g4 * qv
     by_full = 2 * g2 * full + 3 * g5 * square + pull.unsqueeze(1) * v.unsqueeze(0)
-    by_q = torch.zeros_like(q).index_add_(0, FULL, by_full.flatten(0, 1))
-    by_a1 = g1 * v + by_v @ model.pair[0].T
-    by_a2 = by_q @ model.pair[1].T
-    rows = torch.cat([g0.unsqueeze(0), by_a1, by_a2])
-    back = torch.empty_like(moments)
-    back[order] = _unmixed(model, rows, counts).permute(1, 2, 0)
-    return energy + float(model.shift[species].sum()), back
-
-
-def _unmixed(model: CartesianACE, rows: Tensor, counts: list[int]) -> Tensor:
-    """Derivatives of channels (10, N, C) as derivatives of moments (10, N, B)."""
-    parts = []
-    for group, mix in zip(rows.split(counts, dim=1), model.mix, strict=False):
-        parts.append(
-            torch.cat([group[:1] @ mix[0].T, group[1:4] @ mix[1].T, group[4:] @ mix[2].T])
-        )
-    return torch.cat(parts, 1)
-
-
-def _network(model: CartesianACE, features: Tensor, kind: Tensor) -> tuple[float, Tensor]:
-    """Energy of the read-out network without the shifts, and its derivative."""
-    first, _, second, _, last = (cast(nn.Linear, layer) for layer in model.network)
-    one = first(torch.cat([features, kind], -1))
-    gate_one = torch.sigmoid(one)
-    two = second(one * gate_one)
-    gate_two = torch.sigmoid(two)
-    energy = last(two * gate_two) + model.linear(features)
-    slope = last.weight * gate_two * (1 + two * (1 - gate_two))
-    slope = (slope @ second.weight) * gate_one * (1 + one * (1 - gate_one))
-    slope = slope @ first.weight[:, : features.shape[-1]] + model.linear.weight
-    return float(energy.double().sum()), slope
+    by_q = torch.zeros_like(full[0, :1].expand(6, -1, -1)).index_add_(
+        0, FULL, by_full.flatten(0, 1)
+    )
+    by_a1 = g1 * v + by_v @ layer.pair[0].T
+    rows = torch.cat([g0.unsqueeze(0), by_a1, by_q @ layer.pair[1].T])
+    parts = [
+        torch.cat([group[:1] @ mix[0].T, group[1:4] @ mix[1].T, group[4:] @ mix[2].T])
+        for group, mix in zip(rows.split(counts, dim=1), layer.mix, strict=False)
+    ]
+    return torch.cat(parts, 1).permute(1, 2, 0), slope[:, width:]

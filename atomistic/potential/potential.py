@@ -79,9 +79,7 @@ class Potential:
         if numbers.dtype.kind not in "iu":
             numbers = species_numbers(numbers, self.species)
         found = neighbours(positions, box, pbc, self.model.cutoff)
-        edges = torch.as_tensor(
-            vectors(positions, found), dtype=self.model.mix.dtype
-        )  # fmt: skip
+        edges = torch.as_tensor(vectors(positions, found), dtype=self.model.dtype)
         index = torch.from_numpy(found.index)
         energy, slopes = energy_and_slopes(
             self.model, edges, torch.from_numpy(numbers.astype(np.int64)), index
@@ -106,7 +104,7 @@ def save_potential(path: Path | str, result: TrainingResult, validity: Mapping) 
     """
     settings = asdict(result.settings)
     header = {
-        "architecture": "cartesian-ace/1",
+        "architecture": "cartesian-ace/2",
         "settings": settings,
         "species": list(result.settings.species),
         "units": UNITS,
@@ -127,9 +125,9 @@ def load_potential(path: Path | str) -> Potential:
         When the file is broken or of another architecture.
     """
     header, arrays = read_model(path, "potential/1")
-    if header["architecture"] != "cartesian-ace/1":
+    if header["architecture"] != "cartesian-ace/2":
         raise SchemaError(
-            f"{path}: unknown architecture", wanted="cartesian-ace/1",
+            f"{path}: unknown architecture", wanted="cartesian-ace/2",
             got=str(header["architecture"]), mend="use the version that wrote it",
         )  # fmt: skip
     try:
@@ -179,7 +177,7 @@ def errors(potential: Potential, sets: Sequence[xr.Dataset]) -> dict:
     cutoff = potential.model.cutoff
     energy, stress, predicted, wanted, kinds = [], [], [], [], []
     for f in load_frames(sets, potential.species, cutoff):
-        b = batch([f], cutoff, potential.model.mix.dtype)
+        b = batch([f], cutoff, potential.model.dtype)
         e, forces, virial = derivatives(
             potential.model, b.vectors, b.species, b.index, b.frame, 1
         )

@@ -38,7 +38,7 @@ class TrainingSettings:
         Symbols, in the order of the model.
     cutoff
         m.
-    channels, radial, hidden
+    channels, radial, hidden, layers
         Of `CartesianACE`.
     steps, batch
         Number of steps and frames per step.
@@ -56,6 +56,7 @@ class TrainingSettings:
     channels: int = 16
     radial: int = 8
     hidden: int = 64
+    layers: int = 1
     steps: int = 800
     batch: int = 2
     learning_rate: float = 0.01
@@ -139,9 +140,7 @@ class _Training:
         self.s, self.frames, self.held_out = s, frames, held_out
         self.cutoff = s.cutoff / ANGSTROM
         torch.manual_seed(s.seed)
-        self.model = CartesianACE(
-            len(s.species), self.cutoff, s.channels, s.radial, s.hidden
-        )
+        self.model = new_model(s)
         closest = closest_pairs(frames, len(s.species))
         nuclear = nuclear_charges(s.species)
         self.core = {
@@ -262,11 +261,16 @@ class _Training:
             }
 
 
+def new_model(s: TrainingSettings) -> CartesianACE:
+    """Model with random weights."""
+    return CartesianACE(
+        len(s.species), s.cutoff / ANGSTROM, s.channels, s.radial, s.hidden, s.layers
+    )
+
+
 def build_model(s: TrainingSettings, tensors: dict[str, Tensor]) -> CartesianACE:
     """Model with the given weights."""
-    model = CartesianACE(
-        len(s.species), s.cutoff / ANGSTROM, s.channels, s.radial, s.hidden
-    )
+    model = new_model(s)
     model.load_state_dict(tensors)
     return model.requires_grad_(False)
 

@@ -25,11 +25,11 @@ CUTOFF = 4.0  # A
 ALL = (True, True, True)
 
 
-@pytest.fixture(scope="module")
-def potential():
+@pytest.fixture(scope="module", params=[1, 2])
+def potential(request):
     """Untrained weights in double precision: every term contributes."""
     torch.manual_seed(3)
-    model = CartesianACE(2, CUTOFF, channels=6, radial=5, hidden=16).double()
+    model = CartesianACE(2, CUTOFF, 6, 5, 16, request.param).double()
     return Potential(model.requires_grad_(False), ("Na", "Cl"), {})
 
 
