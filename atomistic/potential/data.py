@@ -36,13 +36,23 @@ class Frame:
     volume: float
 
 
+#: Part of the rows that neighbours must fill, or pairs are listed one by one.
+FULL_ROWS = 0.5
+
+
 @dataclass(frozen=True)
 class Batch:
-    """Frames put end to end, as tensors of one floating type."""
+    """Frames put end to end, as tensors of one floating type.
+
+    Vectors to neighbours and their indices are rows padded to the longest one, (N, K, 3)
+    and (N, K), or where most of that would be padding, (E, 3) and (E,) with the atom of
+    each pair in `centre`.
+    """
 
     vectors: Tensor
     species: Tensor
     index: Tensor
+    centre: Tensor | None
     frame: Tensor
     atoms: Tensor
     energy: Tensor
@@ -138,6 +148,12 @@ def batch(frames: Sequence[Frame], cutoff: float, dtype: torch.dtype) -> Batch:
         rows[start : start + n, :k] = f.vectors
         start += n
 
+    index, centre = joined.index, None
+    inside = (rows**2).sum(-1) < cutoff**2
+    if inside.mean() < FULL_ROWS:
+        centre = torch.from_numpy(np.nonzero(inside)[0])
+        rows, index = rows[inside], index[inside]
+
     def tensor(values) -> Tensor:
         return torch.as_tensor(np.asarray(values), dtype=dtype)
 
@@ -145,7 +161,8 @@ def batch(frames: Sequence[Frame], cutoff: float, dtype: torch.dtype) -> Batch:
     return Batch(
         vectors=tensor(rows),
         species=torch.from_numpy(np.concatenate([f.species for f in frames])),
-        index=torch.from_numpy(joined.index),
+        index=torch.from_numpy(index),
+        centre=centre,
         frame=torch.from_numpy(joined.frame),
         atoms=tensor([len(f.species) for f in frames]),
         energy=torch.tensor([f.energy for f in frames], dtype=torch.float64),

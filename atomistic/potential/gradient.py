@@ -86,7 +86,9 @@ def _by_hand(model, vectors, r, species, index, counts) -> tuple[float, Tensor]:
             break
         by_waves += (by_radial * sent) @ model.waves[number - 1].T
         by_sent = (by_radial * learned).flatten(0, 1)
-        by_sent = torch.zeros_like(moments[..., 0]).index_add_(0, index.flatten(), by_sent)
+        by_sent = torch.zeros_like(moments[..., 0]).index_add_(
+            0, index.flatten(), by_sent
+        )
         by_features = by_features + by_before + by_sent @ model.send[number - 1].weight
     across = _through_directions(unit, by_angular)
     along = (by_waves * bends).sum(-1, keepdim=True)

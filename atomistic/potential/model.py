@@ -151,7 +151,11 @@ class CartesianACE(nn.Module):
         return self.wave_numbers.dtype
 
     def forward(
-        self, vectors: Tensor, species: Tensor, index: Tensor, centre: Tensor | None = None
+        self,
+        vectors: Tensor,
+        species: Tensor,
+        index: Tensor,
+        centre: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Energy and features of each atom.
 
@@ -192,7 +196,7 @@ class CartesianACE(nn.Module):
         return order, place, counts
 
     def in_core(self, r: Tensor, own: Tensor, other: Tensor) -> Tensor:
-        """Which pairs (of these species, shaped as `r`) no training frame had so close."""
+        """Which pairs of these species are closer than any of the training set."""
         return r < self.inner[own, other]
 
     def _atoms(self, vectors, species, index, centre, counts) -> tuple[Tensor, Tensor]:
@@ -246,57 +250,3 @@ def contract(radial: Tensor, tensors: Tensor, centre: Tensor | None, n: int) -> 
         for each in tensors.split(1, -1)
     ]
     return torch.stack(parts, -1)
-
-
-def derivatives(
-    model: CartesianACE,
-    vectors: Tensor,
-    species: Tensor,
-    index: Tensor,
-    frame: Tensor,
-    n_frames: int,
-    *,
-    training: bool = False,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Energies, forces and virials of a batch, by one backward pass.
-
-    Parameters
-    ----------
-    vectors, species, index
-        As `CartesianACE.forward`.
-    frame
-        Shape (N,): frame of each atom.
-    n_frames
-        Number of frames.
-    training
-        Keep the graph, so that a loss of forces can be differentiated.
-
-    Returns
-    -------
-    energy : Tensor
-        Shape (n_frames,), eV, float64.
-    forces : Tensor
-        Shape (N, 3), eV/A.
-    virial : Tensor
-        Shape (n_frames, 3, 3), eV: derivative of the energy with respect to strain
-        (stress times volume).
-    """
-    vectors = vectors.requires_grad_(True)
-    atoms, _ = model(vectors, species, index)
-    energy = torch.zeros(n_frames, dtype=atoms.dtype).index_add(0, frame, atoms)
-    (slope,) = torch.autograd.grad(atoms.sum(), vectors, create_graph=training)
-    forces = forces_on_atoms(slope, index)
-    strain = torch.bmm(vectors.transpose(1, 2), slope)
-    virial = torch.zeros(n_frames, 3, 3, dtype=strain.dtype).index_add(0, frame, strain)
-    virial = 0.5 * (virial + virial.transpose(1, 2))
-    if training:
-        return energy, forces, virial
-    return energy.detach(), forces.detach(), virial.detach()
-
-
-def forces_on_atoms(slope: Tensor, index: Tensor) -> Tensor:
-    """Forces (N, 3) from the derivatives with respect to the vectors to neighbours."""
-    # vectors = r_j - r_i: pull from own row, push from rows that list this atom.
-    return slope.sum(1) - torch.zeros_like(slope[:, 0]).index_add(
-        0, index.flatten(), slope.flatten(0, 1)
-    )

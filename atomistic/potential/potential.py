@@ -15,8 +15,9 @@ from ...core.artefact import read_model, write_model
 from ...core.errors import SchemaError
 from ...core.units import ANGSTROM, EV, GPA
 from .data import batch, load_frames, species_numbers, vectors
+from .derivatives import derivatives, forces_on_atoms
 from .gradient import energy_and_slopes
-from .model import CartesianACE, derivatives, forces_on_atoms
+from .model import CartesianACE
 from .neighbours import neighbours
 from .train import TrainingResult, TrainingSettings, build_model
 
@@ -84,7 +85,7 @@ class Potential:
         energy, slopes = energy_and_slopes(
             self.model, edges, torch.from_numpy(numbers.astype(np.int64)), index
         )
-        forces = forces_on_atoms(slopes, index)
+        forces = forces_on_atoms(slopes, index, None, len(numbers))
         virial = torch.einsum("nki,nkj->ij", edges, slopes).numpy()
         volume = abs(float(np.linalg.det(box)))
         return Evaluation(energy, forces.numpy(), 0.5 * (virial + virial.T) / volume)
@@ -178,9 +179,7 @@ def errors(potential: Potential, sets: Sequence[xr.Dataset]) -> dict:
     energy, stress, predicted, wanted, kinds = [], [], [], [], []
     for f in load_frames(sets, potential.species, cutoff):
         b = batch([f], cutoff, potential.model.dtype)
-        e, forces, virial = derivatives(
-            potential.model, b.vectors, b.species, b.index, b.frame, 1
-        )
+        e, forces, virial = derivatives(potential.model, b)
         energy.append((float(e[0]) - f.energy) / len(f.species))
         predicted.append(forces.numpy().astype(float))
         wanted.append(f.forces)

@@ -20,7 +20,8 @@ from ...core.errors import InputError
 from ...core.units import ANGSTROM, EV, GPA
 from .core_repulsion import closest_pairs, nuclear_charges
 from .data import Batch, Frame, batch, load_frames
-from .model import CartesianACE, derivatives
+from .derivatives import derivatives
+from .model import CartesianACE
 
 Progress = Callable[[float, float, str], None]
 
@@ -184,9 +185,7 @@ class _Training:
         return batch([self.frames[i] for i in chosen], self.cutoff, torch.float32)
 
     def _loss(self, b: Batch) -> Tensor:
-        energy, forces, virial = derivatives(
-            self.model, b.vectors, b.species, b.index, b.frame, b.n_frames, training=True
-        )
+        energy, forces, virial = derivatives(self.model, b, training=True)
         energy_error = ((energy - b.energy) / b.atoms).pow(2).mean()
         force_error = (forces - b.forces).pow(2).mean()
         stress = (virial - b.virial) / b.volume[:, None, None]
@@ -208,9 +207,7 @@ class _Training:
         force, stress = [], []
         for f in self.held_out:
             b = batch([f], self.cutoff, torch.float32)
-            _, forces, virial = derivatives(
-                model, b.vectors, b.species, b.index, b.frame, 1
-            )
+            _, forces, virial = derivatives(model, b)
             force.append((forces - b.forces).pow(2).mean().item())
             if f.virial is not None:
                 difference = (virial - b.virial) / f.volume

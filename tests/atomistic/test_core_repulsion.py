@@ -9,7 +9,9 @@ from mesobridge.atomistic.potential.core_repulsion import (
     nuclear_charges,
     screened_repulsion,
 )
-from mesobridge.atomistic.potential.model import CartesianACE, derivatives
+from mesobridge.atomistic.potential.data import Frame, batch, vectors
+from mesobridge.atomistic.potential.derivatives import derivatives
+from mesobridge.atomistic.potential.model import CartesianACE
 from mesobridge.atomistic.potential.neighbours import neighbours
 
 BOX = np.eye(3) * 12.0
@@ -36,11 +38,10 @@ def cluster(closest):
 def reference(potential, x, species):
     """Energy and forces by autograd."""
     found = neighbours(x, BOX, (True,) * 3, potential.model.cutoff)
-    edges = x[found.index] + found.shift - x[:, None]
-    energy, forces, virial = derivatives(
-        potential.model, torch.tensor(edges), torch.tensor(species),
-        torch.tensor(found.index), torch.tensor(found.frame), 1,
-    )  # fmt: skip
+    rows, volume = vectors(x, found), float(np.linalg.det(BOX))
+    frame = Frame(rows, found, species, 0.0, np.zeros_like(x), None, volume)
+    one = batch([frame], potential.model.cutoff, torch.float64)
+    energy, forces, virial = derivatives(potential.model, one)
     return float(energy), forces.numpy(), virial[0].numpy()
 
 

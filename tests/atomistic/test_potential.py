@@ -216,7 +216,7 @@ def test_batch_equals_single_frames(trained, sets, tmp_path):
 
 def test_padding_changes_nothing(potential, melt):
     from mesobridge.atomistic.potential.data import Frame, batch, vectors
-    from mesobridge.atomistic.potential.model import derivatives
+    from mesobridge.atomistic.potential.derivatives import derivatives
     from mesobridge.atomistic.potential.neighbours import neighbours
 
     x, s, box = melt
@@ -230,14 +230,31 @@ def test_padding_changes_nothing(potential, melt):
     widths = [f.vectors.shape[1] for f in frames]
     assert widths[0] != widths[1]
     b = batch(frames, CUTOFF, torch.float64)
-    energy, forces, _ = derivatives(
-        potential.model, b.vectors, b.species, b.index, b.frame, 2
-    )
+    energy, forces, _ = derivatives(potential.model, b)
     for i, (positions, cell) in enumerate(((x, box), (sparse, box * 1.25))):
         alone = potential.evaluate(positions, s, cell)
         assert float(energy[i]) == pytest.approx(alone.energy, abs=1e-10)
         rows = slice(i * len(s), (i + 1) * len(s))
         np.testing.assert_allclose(forces[rows].numpy(), alone.forces, atol=1e-10)
+
+
+def test_sums_over_pairs_equal_padded_rows(potential, melt, monkeypatch):
+    from mesobridge.atomistic.potential import data
+    from mesobridge.atomistic.potential.derivatives import derivatives
+
+    x, s, box = melt
+    found = data.neighbours(x, box, ALL, CUTOFF)
+    rows = data.vectors(x, found)
+    frame = data.Frame(rows, found, s, 0.0, np.zeros_like(x), None, 1.0)
+    results = []
+    for limit in (0.0, 1.1):
+        monkeypatch.setattr(data, "FULL_ROWS", limit)
+        b = data.batch([frame], CUTOFF, torch.float64)
+        assert (b.centre is None) == (limit == 0.0)
+        results.append(derivatives(potential.model, b))
+    for padded, listed in zip(*results, strict=True):
+        scale = float(padded.abs().max())
+        torch.testing.assert_close(listed, padded, rtol=0, atol=1e-12 * scale)
 
 
 def test_learns_a_pair_repulsion(trained, sets):
