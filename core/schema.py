@@ -223,6 +223,16 @@ SCHEMAS: dict[str, Schema] = {
                 "stress": Var(
                     ("frame", "row", "xyz"), "Pa", optional=True, doc="tension > 0"
                 ),
+                "charge": Var(("frame", "atom"), "coulomb", optional=True),
+                "dipole": Var(
+                    ("frame", "xyz"), "coulomb m", optional=True, doc="of a cluster"
+                ),
+                "born_charge": Var(
+                    ("frame", "atom", "row", "xyz"),
+                    "coulomb",
+                    optional=True,
+                    doc="rows: of the polarisation; columns: of the displacement",
+                ),
             },
             attrs=("source",),
             sizes={"xyz": 3, "row": 3},

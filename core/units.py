@@ -45,6 +45,7 @@ UNITS = frozenset(
         "V m-1",
         "m2 s-1",
         "coulomb",
+        "coulomb m",
         "coulomb m-2",
         "coulomb m-3",
         "ohm",

@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...core.units import ANGSTROM, ELEMENTARY_CHARGE, EV, VACUUM_PERMITTIVITY
 from .data import Frame
+from .ewald import COULOMB
 
-_COULOMB = ELEMENTARY_CHARGE**2 / (4 * np.pi * VACUUM_PERMITTIVITY) / EV / ANGSTROM
 _TERMS = ((0.18175, 3.1998), (0.50986, 0.94229), (0.28022, 0.4029), (0.028171, 0.20162))
 
 
@@ -32,7 +31,7 @@ def screened_repulsion(r: Tensor, za: Tensor, zb: Tensor, inner: Tensor) -> Tens
     x = r * (za**0.23 + zb**0.23) / 0.46850
     screening = sum(a * torch.exp(-b * x) for a, b in _TERMS)
     fade = (1 - (r / inner) ** 2) ** 3
-    return _COULOMB * za * zb / r * screening * fade
+    return COULOMB * za * zb / r * screening * fade
 
 
 def closest_pairs(frames: Sequence[Frame], n_species: int) -> np.ndarray:

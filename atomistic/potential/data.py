@@ -11,7 +11,7 @@ import xarray as xr
 from torch import Tensor
 
 from ...core.errors import SchemaError
-from ...core.units import ANGSTROM, EV
+from ...core.units import ANGSTROM, ELEMENTARY_CHARGE, EV
 from .neighbours import Neighbours, join, neighbours
 
 
@@ -34,6 +34,32 @@ class Frame:
     forces: np.ndarray
     virial: np.ndarray | None
     volume: float
+    system: System | None = None
+
+
+@dataclass(frozen=True)
+class System:
+    """Where atoms are in space, as sums beyond the cut-off need it; labels of charges.
+
+    Attributes
+    ----------
+    positions, box
+        Shape (N, 3) and (3, 3), A.
+    pbc
+        Which box vectors repeat.
+    charge
+        Total, e.
+    charges, dipole, born
+        Shape (N,), (3,), (N, 3, 3): e, e A, e; ``None`` where not labelled.
+    """
+
+    positions: np.ndarray
+    box: np.ndarray
+    pbc: tuple[bool, ...]
+    charge: float = 0.0
+    charges: np.ndarray | None = None
+    dipole: np.ndarray | None = None
+    born: np.ndarray | None = None
 
 
 #: Part of the rows that neighbours must fill, or pairs are listed one by one.
@@ -60,6 +86,7 @@ class Batch:
     virial: Tensor
     has_virial: Tensor
     volume: Tensor
+    systems: tuple[System, ...] = ()
 
     @property
     def n_frames(self) -> int:
@@ -121,6 +148,16 @@ def _frame(ds: xr.Dataset, numbers: np.ndarray, pbc, cutoff: float) -> Frame:
     volume = abs(float(np.linalg.det(box)))
     stress = ds["stress"].values / EV * ANGSTROM**3 if "stress" in ds else None
     found = neighbours(positions, box, pbc, cutoff)
+
+    def label(name: str, unit: float) -> np.ndarray | None:
+        return ds[name].values / unit if name in ds else None
+
+    system = System(
+        positions, box, tuple(pbc), float(ds.attrs.get("charge_number", 0.0)),
+        label("charge", ELEMENTARY_CHARGE),
+        label("dipole", ELEMENTARY_CHARGE * ANGSTROM),
+        label("born_charge", ELEMENTARY_CHARGE),
+    )  # fmt: skip
     return Frame(
         vectors=vectors(positions, found),
         list=found,
@@ -129,6 +166,7 @@ def _frame(ds: xr.Dataset, numbers: np.ndarray, pbc, cutoff: float) -> Frame:
         forces=ds["forces"].values / (EV / ANGSTROM),
         virial=None if stress is None else stress * volume,
         volume=volume,
+        system=system,
     )
 
 
@@ -170,4 +208,5 @@ def batch(frames: Sequence[Frame], cutoff: float, dtype: torch.dtype) -> Batch:
         virial=tensor([none if f.virial is None else f.virial for f in frames]),
         has_virial=tensor([f.virial is not None for f in frames]),
         volume=tensor([f.volume for f in frames]),
+        systems=tuple(f.system for f in frames if f.system is not None),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .charges import Places, coulomb_energy
 from .data import Batch
 from .model import CartesianACE
 
@@ -34,15 +35,22 @@ def derivatives(
         (stress times volume).
     """
     vectors = b.vectors.requires_grad_(True)
-    atoms, _ = model(vectors, b.species, b.index, b.centre)
+    atoms, features = model(vectors, b.species, b.index, b.centre)
     energy = torch.zeros(b.n_frames, dtype=atoms.dtype).index_add(0, b.frame, atoms)
-    (slope,) = torch.autograd.grad(energy.sum(), vectors, create_graph=training)
+    inputs = [vectors]
+    if model.charges is not None:
+        place = Places.of(b.systems)
+        energy = energy + coulomb_energy(model.charges, features, b, place)
+        inputs += [place.positions, place.strain]
+    slope, *far = torch.autograd.grad(energy.sum(), inputs, create_graph=training)
     forces = forces_on_atoms(slope, b.index, b.centre, len(b.species))
     if b.centre is None:
         strain, frame = torch.bmm(vectors.transpose(1, 2), slope), b.frame
     else:
         strain, frame = vectors.unsqueeze(2) * slope.unsqueeze(1), b.frame[b.centre]
     virial = torch.zeros_like(b.virial).index_add(0, frame, strain)
+    if far:
+        forces, virial = forces - far[0].to(slope), virial + far[1].to(slope)
     virial = 0.5 * (virial + virial.transpose(1, 2))
     if training:
         return energy, forces, virial

@@ -13,18 +13,26 @@ import torch
 from torch import Tensor, nn
 
 from .basis import FULL, directions, smooth_cutoff, tensor_products
+from .charges import Response, response
+from .data import System
 from .model import CartesianACE, Layer
 
 
 def energy_and_slopes(
-    model: CartesianACE, vectors: Tensor, species: Tensor, index: Tensor
-) -> tuple[float, Tensor]:
+    model: CartesianACE,
+    vectors: Tensor,
+    species: Tensor,
+    index: Tensor,
+    system: System | None = None,
+) -> tuple[float, Tensor, Response | None]:
     """Energy of all atoms and its derivative with respect to `vectors`.
 
     Parameters
     ----------
     vectors, species, index
         As `CartesianACE.forward`, padded.
+    system
+        The same atoms in space; needed by a model with charges.
 
     Returns
     -------
@@ -32,33 +40,53 @@ def energy_and_slopes(
         eV.
     slopes : Tensor
         Shape (N, K, 3), eV/A.
+    charged : Response
+        Of a model with charges: derivatives of what reaches further, charges.
     """
     order, place, counts = model.sorted(species)
+
+    def respond(features: Tensor) -> Response | None:
+        if model.charges is None or system is None:
+            return None
+        return response(model.charges, features, vectors, species, index, system)
+
     with torch.no_grad():
         kind, near = species[order], place[index[order]]
         rows = vectors[order]
         r = torch.sqrt((rows * rows).sum(-1))
         if model.in_core(r, kind.unsqueeze(-1), kind[near]).any():
-            return _by_autograd(model, vectors, species, index)
-        energy, slopes = _by_hand(model, rows, r, kind, near, counts)
-        return energy + float(model.shift[species].sum()), slopes[place]
+            energy, slopes, charged = _by_autograd(
+                model, vectors, species, index, respond
+            )
+        else:
+            energy, slopes, charged = _by_hand(
+                model, rows, r, kind, near, counts, order, place, respond
+            )
+        if charged is not None:
+            energy, slopes = energy + charged.energy, slopes + charged.vectors
+        return energy, slopes, charged
 
 
-def _by_autograd(model, vectors, species, index) -> tuple[float, Tensor]:
+def _by_autograd(model, vectors, species, index, respond):
     vectors = vectors.clone().requires_grad_(True)
     with torch.enable_grad():
-        energy = model(vectors, species, index)[0].sum()
-    (slopes,) = torch.autograd.grad(energy, vectors)
-    return float(energy.detach()), slopes
+        atoms, features = model(vectors, species, index)
+        energy = atoms.sum()
+    charged = respond(features)
+    outputs, weights = [energy], [None]
+    if charged is not None:
+        outputs, weights = [energy, features], [None, charged.features]
+    (slopes,) = torch.autograd.grad(outputs, vectors, weights)
+    return float(energy.detach()), slopes, charged
 
 
-def _by_hand(model, vectors, r, species, index, counts) -> tuple[float, Tensor]:
+def _by_hand(model, vectors, r, species, index, counts, order, place, respond):
     """Of atoms sorted by species."""
     unit = vectors / r.unsqueeze(-1)
     angular = directions(unit)
     waves, bends = _waves(model, r)
     features = nn.functional.one_hot(species, model.n_species).to(r.dtype)
-    energy, passes = 0.0, []
+    energy, passes = float(model.shift[species].sum()), []
     for number, layer in enumerate(model.layers):
         # Both factors of the radial functions of every neighbour.
         if number:
@@ -73,7 +101,11 @@ def _by_hand(model, vectors, r, species, index, counts) -> tuple[float, Tensor]:
         features = found + features if number else found
         energy += float(share.double().sum())
         passes.append((radial, sent, learned, kept))
-    by_features = torch.zeros_like(features)
+    charged = respond(features[place])
+    if charged is None:
+        by_features = torch.zeros_like(features)
+    else:
+        by_features = charged.features[order]
     by_angular, by_waves = torch.zeros_like(angular), torch.zeros_like(waves)
     for number in reversed(range(len(model.layers))):
         radial, sent, learned, kept = passes[number]
@@ -93,7 +125,8 @@ def _by_hand(model, vectors, r, species, index, counts) -> tuple[float, Tensor]:
     across = _through_directions(unit, by_angular)
     along = (by_waves * bends).sum(-1, keepdim=True)
     along -= (unit * across).sum(-1, keepdim=True) / r.unsqueeze(-1)
-    return energy, across / r.unsqueeze(-1) + unit * along
+    slopes = across / r.unsqueeze(-1) + unit * along
+    return energy, slopes[place], charged
 
 
 def _waves(model: CartesianACE, r: Tensor) -> tuple[Tensor, Tensor]:

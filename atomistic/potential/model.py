@@ -21,11 +21,13 @@ radial Bessel functions, doi:10.48550/arXiv.2003.03123.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from .basis import directions, invariants, radial_waves
+from .charges import Charges
 from .core_repulsion import screened_repulsion
 
 
@@ -110,6 +112,9 @@ class CartesianACE(nn.Module):
         Features of an atom.
     layers
         L; one is the fastest, two are more accurate.
+    charges
+        Charge of each species (e) that a head for charges starts from; ``None`` for a
+        short-ranged model. Their energy is not part of `forward`.
     """
 
     wave_numbers: Tensor
@@ -124,6 +129,7 @@ class CartesianACE(nn.Module):
         radial: int,
         hidden: int = 64,
         layers: int = 1,
+        charges: Sequence[float] | None = None,
     ):
         super().__init__()
         self.n_species, self.cutoff = n_species, cutoff
@@ -138,6 +144,7 @@ class CartesianACE(nn.Module):
             for _ in range(layers - 1)
         )
         self.send = nn.ModuleList(nn.Linear(hidden, channels) for _ in range(layers - 1))
+        self.charges = None if charges is None else Charges(charges, hidden, cutoff)
         self.shift = nn.Parameter(torch.zeros(n_species, dtype=torch.float64))
         waves = torch.arange(1, radial + 1) * math.pi / cutoff
         self.register_buffer("wave_numbers", waves, persistent=False)

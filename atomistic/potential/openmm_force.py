@@ -19,7 +19,7 @@ _LENGTH = 10.0  # A per nm
 
 
 def to_openmm(
-    path: Path | str, species: Sequence[str], *, pbc: str = "TTT"
+    path: Path | str, species: Sequence[str], *, pbc: str = "TTT", charge: float = 0.0
 ) -> openmm.PythonForce:
     """OpenMM force of a `potential/1` file.
 
@@ -34,6 +34,8 @@ def to_openmm(
         Symbol of every particle of the system.
     pbc
         ``"TTF"`` leaves the third box vector out.
+    charge
+        Total, e; of a potential that predicts charges.
 
     Raises
     ------
@@ -43,23 +45,32 @@ def to_openmm(
     path = Path(path).resolve()
     numbers = species_numbers(species, load_potential(path).species)
     compute = functools.partial(
-        _compute, str(path), sha256(path), numbers.tolist(), [f == "T" for f in pbc]
+        _compute,
+        str(path),
+        sha256(path),
+        numbers.tolist(),
+        [f == "T" for f in pbc],
+        charge,
     )
     force = openmm.PythonForce(compute)
     force.setUsesPeriodicBoundaryConditions("T" in pbc)
     return force
 
 
-def _compute(path: str, digest: str, numbers: list[int], pbc: list[bool], state):
+def _compute(path: str, digest: str, numbers: list[int], pbc: list[bool], charge, state):
     """Energy (kJ/mol) and forces (kJ/mol/nm) of an OpenMM state.
 
     A module-level function, because OpenMM serialises it by name.
     """
+    box = np.eye(3)  # OpenMM gives none where nothing repeats
+    if any(pbc):
+        box = state.getPeriodicBoxVectors(asNumpy=True)._value * _LENGTH
     found = cached_potential(path, digest).evaluate(
         state.getPositions(asNumpy=True)._value * _LENGTH,
         np.array(numbers),
-        state.getPeriodicBoxVectors(asNumpy=True)._value * _LENGTH,
+        box,
         pbc,
+        charge,
     )
     if not np.isfinite(found.forces).all():
         raise ValueError("the potential gave a force that is not finite")

@@ -14,7 +14,7 @@ import xarray as xr
 from ...core.artefact import read_model, write_model
 from ...core.errors import SchemaError
 from ...core.units import ANGSTROM, EV, GPA
-from .data import batch, load_frames, species_numbers, vectors
+from .data import System, batch, load_frames, species_numbers, vectors
 from .derivatives import derivatives, forces_on_atoms
 from .gradient import energy_and_slopes
 from .model import CartesianACE
@@ -26,11 +26,15 @@ UNITS = {"energy": "eV", "length": "angstrom"}
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Energy (eV), forces (eV/A, shape (N, 3)) and stress (eV/A^3, tension positive)."""
+    """Energy (eV), forces (eV/A, shape (N, 3)) and stress (eV/A^3, tension positive).
+
+    `charges` (e, shape (N,)) are those of a potential that predicts them.
+    """
 
     energy: float
     forces: np.ndarray
     stress: np.ndarray
+    charges: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Potential:
         species: Sequence[str] | np.ndarray,
         box: np.ndarray,
         pbc: Sequence[bool] = (True, True, True),
+        charge: float = 0.0,
     ) -> Evaluation:
         """Energy, forces and stress of one configuration.
 
@@ -70,11 +75,15 @@ class Potential:
             Shape (3, 3), A; rows are box vectors.
         pbc
             Which box vectors repeat.
+        charge
+            Total, e; of a potential that predicts charges.
 
         Raises
         ------
         SchemaError
             When a species is unknown.
+        InputError
+            When charges cannot be summed: see `ewald.far_energy`.
         """
         numbers = np.asarray(species)
         if numbers.dtype.kind not in "iu":
@@ -82,13 +91,22 @@ class Potential:
         found = neighbours(positions, box, pbc, self.model.cutoff)
         edges = torch.as_tensor(vectors(positions, found), dtype=self.model.dtype)
         index = torch.from_numpy(found.index)
-        energy, slopes = energy_and_slopes(
-            self.model, edges, torch.from_numpy(numbers.astype(np.int64)), index
+        system = System(
+            np.asarray(positions, float), np.asarray(box, float), tuple(pbc), charge
+        )
+        kinds = torch.from_numpy(numbers.astype(np.int64))
+        energy, slopes, charged = energy_and_slopes(
+            self.model, edges, kinds, index, system
         )
         forces = forces_on_atoms(slopes, index, None, len(numbers))
         virial = torch.einsum("nki,nkj->ij", edges, slopes).numpy()
+        charges = None
+        if charged is not None:
+            forces, charges = forces - charged.positions, charged.charges.numpy()
+            virial = virial + charged.strain.numpy()
         volume = abs(float(np.linalg.det(box)))
-        return Evaluation(energy, forces.numpy(), 0.5 * (virial + virial.T) / volume)
+        stress = 0.5 * (virial + virial.T) / volume
+        return Evaluation(energy, forces.numpy(), stress, charges)
 
 
 def save_potential(path: Path | str, result: TrainingResult, validity: Mapping) -> None:
@@ -110,7 +128,9 @@ def save_potential(path: Path | str, result: TrainingResult, validity: Mapping) 
         "species": list(result.settings.species),
         "units": UNITS,
         "cutoff": result.settings.cutoff,
-        "baseline": "formal-charge Coulomb, to be added by the MD engine",
+        "baseline": "none; Coulomb of predicted charges is part of the energy"
+        if settings["charges"]
+        else "formal-charge Coulomb, to be added by the MD engine",
         "validity": dict(validity),
         "calibration": {"held_out": result.curve[-1] if result.curve else None},
     }

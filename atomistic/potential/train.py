@@ -18,6 +18,7 @@ from torch import Tensor
 from ...core.artefact import replacing
 from ...core.errors import InputError
 from ...core.units import ANGSTROM, EV, GPA
+from .charges import first_energy, label_errors
 from .core_repulsion import closest_pairs, nuclear_charges
 from .data import Batch, Frame, batch, load_frames
 from .derivatives import derivatives
@@ -50,6 +51,13 @@ class TrainingSettings:
         the forces ((eV/A)^2).
     seed
         Of the weights and of the order of frames.
+    charges
+        Charge of each species (e) that predicted charges start from, not all zero;
+        ``None`` trains a short-ranged potential. The Coulomb energy of the charges is
+        then part of the potential, and frames carry it in full.
+    charge_weight, dipole_weight, born_weight
+        Of squared errors of charges (e^2), dipoles of clusters ((e A)^2) and Born
+        effective charges (e^2), where labelled.
     """
 
     species: tuple[str, ...]
@@ -64,6 +72,10 @@ class TrainingSettings:
     energy_weight: float = 5.0
     stress_weight: float = 500.0
     seed: int = 0
+    charges: tuple[float, ...] | None = None
+    charge_weight: float = 0.0
+    dipole_weight: float = 0.0
+    born_weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -148,7 +160,15 @@ class _Training:
             "inner": torch.from_numpy(closest).float(),
             "nuclear": torch.from_numpy(nuclear).float(),
         }
-        self.model.shift.data[:] = _mean_energies(frames, len(s.species))
+        rest = [f.energy for f in frames]
+        if self.model.charges is not None:
+            # Without the energy of the first charges, which can be most of the total.
+            rest = [
+                f.energy
+                - first_energy(self.model, batch([f], self.cutoff, torch.float64))
+                for f in frames
+            ]
+        self.model.shift.data[:] = _mean_energies(frames, rest, len(s.species))
         self.average = {k: v.detach().clone() for k, v in self.model.named_parameters()}
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=s.learning_rate)
         self.step, self.loss = 0, float("nan")
@@ -191,9 +211,14 @@ class _Training:
         stress = (virial - b.virial) / b.volume[:, None, None]
         stress_error = (stress.pow(2).mean((1, 2)) * b.has_virial).mean()
         s = self.s
-        return (
+        loss = (
             force_error + s.energy_weight * energy_error + s.stress_weight * stress_error
         )
+        weights = {"charges": s.charge_weight, "dipole": s.dipole_weight}
+        weights["born"] = s.born_weight
+        if any(weights.values()):
+            loss = loss + label_errors(self.model, b, weights)
+        return loss
 
     def _learning_rate(self) -> float:
         fraction = self.step / self.s.steps
@@ -260,9 +285,23 @@ class _Training:
 
 def new_model(s: TrainingSettings) -> CartesianACE:
     """Model with random weights."""
+    if s.charges is not None:
+        _check_charges(s)
     return CartesianACE(
-        len(s.species), s.cutoff / ANGSTROM, s.channels, s.radial, s.hidden, s.layers
-    )
+        len(s.species), s.cutoff / ANGSTROM, s.channels, s.radial, s.hidden, s.layers,
+        s.charges,
+    )  # fmt: skip
+
+
+def _check_charges(s: TrainingSettings) -> None:
+    charges = s.charges or ()
+    if len(charges) == len(s.species) and np.isfinite(charges).all() and any(charges):
+        return
+    raise InputError(
+        "charges to start from", wanted="one for each species (e), not all zero",
+        got=f"{list(charges)} for {', '.join(s.species)}",
+        mend="give formal charges, or rough ones such as O -0.8, H 0.4",
+    )  # fmt: skip
 
 
 def build_model(s: TrainingSettings, tensors: dict[str, Tensor]) -> CartesianACE:
@@ -272,10 +311,9 @@ def build_model(s: TrainingSettings, tensors: dict[str, Tensor]) -> CartesianACE
     return model.requires_grad_(False)
 
 
-def _mean_energies(frames: list[Frame], n_species: int) -> Tensor:
+def _mean_energies(frames: list[Frame], energies: list[float], n_species: int) -> Tensor:
     """Energy per atom of each species by least squares: the network learns the rest."""
     counts = np.array([np.bincount(f.species, minlength=n_species) for f in frames])
-    energies = np.array([f.energy for f in frames])
     return torch.from_numpy(
-        np.linalg.lstsq(counts.astype(float), energies, rcond=None)[0]
+        np.linalg.lstsq(counts.astype(float), np.array(energies), rcond=None)[0]
     )
