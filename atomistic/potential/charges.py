@@ -97,7 +97,7 @@ class Charges(nn.Module):
         self, charges: Tensor, vectors: Tensor, index: Tensor, centre: Tensor | None
     ) -> Tensor:
         """Each atom's half of its screened pairs, (N,), eV."""
-        r = vectors.double().pow(2).sum(-1).sqrt()
+        r = vectors.pow(2).sum(-1).sqrt()
         closest = float(r.detach().min()) if r.numel() else math.inf
         if closest < OVERLAP:
             raise InputError(
@@ -105,7 +105,8 @@ class Charges(nn.Module):
                 wanted=f"atoms more than {OVERLAP} A apart", got=f"{closest:.2g} A",
                 mend="remove the copy of the atom, or check the units of length",
             )  # fmt: skip
-        pairs = 0.5 * charges[index] * near_kernel(r, self.cutoff)
+        others = charges.to(r.dtype)[index]
+        pairs = (0.5 * others * near_kernel(r, self.cutoff)).double()
         if centre is None:
             return charges * pairs.sum(1)
         return charges * torch.zeros_like(charges).index_add(0, centre, pairs)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from mesobridge.atomistic.potential import Potential, ewald
+from mesobridge.atomistic.potential import Potential, data, ewald
 from mesobridge.atomistic.potential.charges import (
     Charges,
     born_charges,
@@ -270,10 +270,13 @@ def frames_of(*kinds, labels=None):
     return rows
 
 
-def test_batch_and_gradient_by_hand_agree(potential):
+@pytest.mark.parametrize("limit", [0.0, 1.1])
+def test_batch_and_gradient_by_hand_agree(potential, limit, monkeypatch):
     """Training's autograd over mixed frames equals what MD computes for each."""
+    monkeypatch.setattr(data, "FULL_ROWS", limit)  # padded rows, then pairs
     kinds = ("crystal", "cluster", "slab")
     b = batch(frames_of(*kinds), CUTOFF, torch.float64)
+    assert (b.centre is None) == (limit == 0.0)
     energy, forces, virial = derivatives(potential.model, b)
     start = 0
     for i, kind in enumerate(kinds):
