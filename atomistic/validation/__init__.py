@@ -1,0 +1,1 @@
+"""Static and dynamic validation of potentials."""

@@ -1,0 +1,91 @@
+"""Crystals: what a user writes, and relaxation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.build import bulk, make_supercell
+from ase.calculators.calculator import Calculator
+from ase.filters import FrechetCellFilter
+from ase.optimize import BFGS
+
+from ...core.errors import InputError
+
+#: Largest force, and stress times volume per atom, of a relaxed crystal, eV/A and eV.
+FORCE = 1e-5
+STEPS = 500
+
+
+def parse_crystal(text: str) -> Atoms:
+    """Primitive cell of ``"Si diamond 5.43"``, or the first frame of a file.
+
+    Raises
+    ------
+    InputError
+        When it is neither.
+    """
+    if Path(text).is_file():
+        from .labels import read_frames
+
+        return read_frames(text)[0]
+    try:
+        name, structure, a, *c = text.split()
+        return bulk(name, structure, a=float(a), c=float(c[0]) if c else None)
+    except (ValueError, KeyError, RuntimeError) as exc:
+        raise InputError(
+            "crystal", wanted='"NAME STRUCTURE a [c]" (A), as "Si diamond 5.43" or '
+            '"NaCl rocksalt 5.64", or a file that ASE reads', got=repr(text),
+        ) from exc  # fmt: skip
+
+
+def relaxed(atoms: Atoms, calculator: Calculator, *, cell: bool) -> Atoms:
+    """A copy with atoms, and with `cell` also the cell, at rest.
+
+    Raises
+    ------
+    InputError
+        When the forces do not vanish.
+    """
+    moved = atoms.copy()
+    moved.calc = calculator
+    what: Any = FrechetCellFilter(moved) if cell else moved
+    with BFGS(what, logfile=None) as search:
+        if not search.run(fmax=FORCE, steps=STEPS):
+            force = float(np.abs(moved.get_forces()).max())
+            raise InputError(
+                f"{moved.get_chemical_formula()} does not relax",
+                wanted=f"forces below {FORCE} eV/A in {STEPS} steps",
+                got=f"{force:.1e} eV/A",
+                mend="start from a structure that the potential knows, or evaluate it "
+                "in double precision",
+            )
+    return moved
+
+
+def supercell(crystal: Atoms, shortest: float) -> Atoms:
+    """Repeated so that opposite faces are `shortest` (A) apart or more."""
+    return make_supercell(crystal, np.diag(repeats(crystal, shortest)))
+
+
+def repeats(crystal: Atoms, shortest: float) -> np.ndarray:
+    """How often each cell vector is repeated for that, shape (3,)."""
+    heights = 1 / np.linalg.norm(crystal.cell.reciprocal(), axis=1)
+    return np.maximum(1, np.ceil(shortest / heights - 1e-9)).astype(int)
+
+
+def upright(atoms: Atoms) -> Atoms:
+    """A copy turned so that its cell is lower triangular and reduced, as OpenMM asks."""
+    turned = atoms.copy()
+    if turned.cell.rank < 3:
+        return turned
+    cell, turn = turned.cell.standard_form()
+    a, b, c = cell.array
+    b = b - a * np.round(b[0] / a[0])
+    c = c - b * np.round(c[1] / b[1])
+    c = c - a * np.round(c[0] / a[0])
+    turned.set_cell([a, b, c])
+    turned.set_positions(atoms.positions @ turn.T)
+    return turned

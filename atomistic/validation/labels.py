@@ -1,0 +1,68 @@
+"""Labelled frames as ASE atoms, whatever they come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from ...core.artefact import existing, read_dataset
+from ...core.errors import InputError
+from ...core.units import ANGSTROM, EV
+from ..oracle import frame_atoms
+
+#: Key of `Atoms.info` that names the group of a frame.
+GROUP = "config_type"
+
+
+def labelled_atoms(ds: xr.Dataset) -> list[Atoms]:
+    """Every frame of a `frames/1` data set, its labels in a calculator (eV, A).
+
+    A variable or attribute ``config_type`` gives the groups.
+    """
+    groups = np.broadcast_to(
+        np.asarray(ds[GROUP].values if GROUP in ds else ds.attrs.get(GROUP, "all")),
+        ds.sizes["frame"],
+    )
+    frames = []
+    for i in range(ds.sizes["frame"]):
+        atoms = frame_atoms(ds, i)
+        labels = {"forces": ds["forces"].values[i] * ANGSTROM / EV}
+        if "energy" in ds:
+            labels["energy"] = float(ds["energy"].values[i]) / EV
+        if "stress" in ds:
+            labels["stress"] = _voigt(ds["stress"].values[i] * ANGSTROM**3 / EV)
+        atoms.calc = SinglePointCalculator(atoms, **labels)
+        atoms.info[GROUP] = str(groups[i])
+        frames.append(atoms)
+    return frames
+
+
+def _voigt(full: np.ndarray) -> np.ndarray:
+    return full[(0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)]
+
+
+def read_frames(path: Path | str) -> list[Atoms]:
+    """Frames of a file: `frames/1` (``.nc``) or any that ASE reads (extxyz).
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read.
+    """
+    path = existing(path)
+    if path.suffix == ".nc":
+        return labelled_atoms(read_dataset(path, "frames/1"))
+    from ase.io import read
+
+    try:
+        found = read(path, index=":")
+    except Exception as exc:  # ASE's readers raise many kinds
+        raise InputError(
+            f"{path} cannot be read", wanted="frames/1, or a file that ASE reads",
+            got=str(exc).splitlines()[0] if str(exc) else type(exc).__name__,
+        ) from exc  # fmt: skip
+    return found if isinstance(found, list) else [found]

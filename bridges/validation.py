@@ -1,0 +1,204 @@
+"""`mesobridge validate`: the parts that apply, each stored when done, and one report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ase import Atoms
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..atomistic.validation import dynamic_parts, static_parts
+from ..atomistic.validation.crystal import parse_crystal, relaxed, supercell, upright
+from ..atomistic.validation.dynamics import Run
+from ..atomistic.validation.labels import read_frames
+from ..atomistic.validation.subject import Subject, find_subject
+from ..core.artefact import read_json, sha256, write_json, write_text
+from ..core.errors import InputError
+from ..core.units import quantity
+from .report.validation import validation_page
+
+Tell = Callable[[float, float, str], None]
+
+#: Shortest side of a cell for dynamics, A; frames whose derivatives are taken.
+SIDE, DERIVATIVES = 10.0, 6
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user wrote.
+
+    Attributes
+    ----------
+    potential
+        ``potential/1`` file, or ``module:factory`` of an ASE calculator.
+    data, crystal, reference
+        Labelled frames; ``"Si diamond 5.43"`` or a file; frames for g(r).
+    temperature, time, timestep
+        Of dynamics, with units; no dynamics without a temperature.
+    out
+        Folder.
+    """
+
+    potential: str
+    data: Path | None
+    crystal: str | None
+    temperature: str | None
+    time: str
+    timestep: str
+    reference: Path | None
+    out: Path
+    seed: int = 0
+    quiet: bool = False
+
+
+def validate(request: Request, subject: Subject | None = None) -> dict:
+    """Run what applies and is not there yet; write ``validation.json`` and a report.
+
+    Parameters
+    ----------
+    request
+        The user's.
+    subject
+        In place of ``request.potential``: what `of_calculator` makes of a calculator.
+
+    Returns
+    -------
+    dict
+        ``parts`` (name -> figures and checks) and ``ok``: no check failed.
+
+    Raises
+    ------
+    InputError
+        When there is nothing to validate against or an input cannot be used.
+    """
+    if not (request.data or request.crystal):
+        raise InputError(
+            "nothing to validate against", wanted="--data, --crystal or both",
+            got="neither", mend="give labelled frames, or a crystal",
+        )  # fmt: skip
+    job = _Job(request, subject or find_subject(request.potential))
+    with _shown(request.quiet) as tell:
+        parts = {name: job.part(name, make, tell) for name, make in job.parts()}
+    failed = [c["name"] for p in parts.values() for c in p["checks"] if c["ok"] is False]
+    summary = {
+        "potential": job.subject.name, "sha256": job.subject.digest, "ok": not failed,
+        "failed": failed,
+        "parts": {k: {n: p[n] for n in ("figures", "checks")} for k, p in parts.items()},
+    }  # fmt: skip
+    write_json(request.out / "validation.json", summary)
+    write_text(request.out / "report.html", validation_page(summary, parts))
+    shutil.rmtree(request.out / "scratch", ignore_errors=True)
+    return summary
+
+
+class _Job:
+    """Inputs, read once, and the parts that apply to them."""
+
+    def __init__(self, request: Request, subject: Subject):
+        self.request, self.subject = request, subject
+        self.frames = read_frames(request.data) if request.data else []
+        self.crystal = parse_crystal(request.crystal) if request.crystal else None
+        self.reference = read_frames(request.reference) if request.reference else []
+        self._nvt: Run | None = None
+        given = {k: str(v) for k, v in vars(request).items() if k not in ("out", "quiet")}
+        for path in (request.data, request.reference):
+            if path is not None:
+                given[str(path)] = sha256(path)
+        text = json.dumps([subject.digest, given], sort_keys=True)
+        self.key = hashlib.sha256(text.encode()).hexdigest()
+        self.scratch = request.out / "scratch" / self.key[:16]
+
+    def parts(self) -> Iterator[tuple[str, Callable[[Tell], dict]]]:
+        """Names and makers of parts, in the order of work."""
+        s, crystal = self.subject, self.crystal
+        if self.frames:
+            yield "errors", lambda tell: static_parts.error_part(s, self.frames, tell)
+        yield "derivatives", self._derivatives
+        if crystal is not None:
+            yield "elastic", lambda tell: static_parts.elastic_part(s, crystal, tell)
+            yield "state", lambda tell: static_parts.state_part(s, crystal, tell)
+            yield "phonons", lambda tell: static_parts.phonon_part(s, crystal, tell)
+        if self.request.temperature:
+            yield "temperature", self._temperature
+            yield "energy", self._energy
+            if self.reference:
+                yield (
+                    "structure",
+                    lambda tell: dynamic_parts.structure_part(
+                        self._canonical(tell), self.reference
+                    ),
+                )
+
+    def part(self, name: str, make: Callable[[Tell], dict], tell: Tell) -> dict:
+        """A part that was stored for these inputs, or made now."""
+        path = self.request.out / "parts" / f"{name}.json"
+        if path.is_file():
+            stored = read_json(path)
+            if stored.get("key") == self.key:
+                return stored
+        made = {"key": self.key, **make(tell)}
+        write_json(path, made)
+        return made
+
+    def _derivatives(self, tell: Tell) -> dict:
+        every = max(1, len(self.frames) // DERIVATIVES)
+        frames = self.frames[::every][:DERIVATIVES]
+        if self.crystal is not None and not frames:
+            frames = [supercell(self.crystal, SIDE / 2) for _ in range(2)]
+            for i, atoms in enumerate(frames):
+                atoms.rattle(0.1, seed=self.request.seed + i)
+        return static_parts.derivative_part(self.subject, frames, tell)
+
+    def _plan(self) -> dynamic_parts.Plan:
+        r = self.request
+        return dynamic_parts.Plan(
+            self._start(), quantity(str(r.temperature), "K"), quantity(r.timestep, "s"),
+            quantity(r.time, "s"), r.seed,
+        )  # fmt: skip
+
+    def _start(self) -> Atoms:
+        if self.crystal is None:
+            return upright(self.frames[-1])
+        rest = relaxed(self.crystal, self.subject.exact, cell=True)
+        return upright(supercell(rest, SIDE))
+
+    def _canonical(self, tell: Tell) -> Run:
+        if self._nvt is None:
+            self._nvt = dynamic_parts.canonical_run(
+                self.subject, self._plan(), self.scratch, tell
+            )
+        return self._nvt
+
+    def _temperature(self, tell: Tell) -> dict:
+        return dynamic_parts.temperature_part(
+            self.subject, self._plan(), self._canonical(tell), tell
+        )
+
+    def _energy(self, tell: Tell) -> dict:
+        start = self._canonical(tell).final
+        return dynamic_parts.energy_part(
+            self.subject, self._plan(), start, self.scratch, tell
+        )
+
+
+@contextmanager
+def _shown(quiet: bool) -> Iterator[Tell]:
+    """Bars on a terminal, one line a kind of work."""
+    console = Console(stderr=True, quiet=quiet or not Console(stderr=True).is_terminal)
+    columns = TextColumn("{task.description:<26}"), BarColumn(), TimeRemainingColumn()
+    tasks: dict[str, object] = {}
+    with Progress(*columns, console=console) as bars:
+
+        def tell(done: float, of: float, text: str) -> None:
+            if text not in tasks:
+                tasks[text] = bars.add_task(text, total=of)
+            bars.update(tasks[text], completed=done)  # type: ignore[arg-type]
+
+        yield tell
