@@ -20,7 +20,7 @@ from ..atomistic.validation.dynamics import Run
 from ..atomistic.validation.labels import read_frames
 from ..atomistic.validation.subject import Subject, find_subject
 from ..core.artefact import read_json, sha256, write_json, write_text
-from ..core.errors import InputError
+from ..core.errors import InputError, StageError
 from ..core.units import quantity
 from .report.validation import validation_page
 
@@ -28,6 +28,15 @@ Tell = Callable[[float, float, str], None]
 
 #: Shortest side of a cell for dynamics, A; frames whose derivatives are taken.
 SIDE, DERIVATIVES = 10.0, 6
+
+#: Fields of the request that parts depend on; some may be files.
+_RUN = ("data", "crystal", "temperature", "time", "timestep", "seed")
+USES = {
+    "errors": ("data",), "derivatives": ("data", "crystal", "seed"),
+    "elastic": ("crystal",), "state": ("crystal",), "phonons": ("crystal",),
+    "temperature": _RUN, "energy": _RUN, "structure": (*_RUN, "reference"),
+}  # fmt: skip
+FILES = ("data", "crystal", "reference")
 
 
 @dataclass(frozen=True)
@@ -107,13 +116,7 @@ class _Job:
         self.crystal = parse_crystal(request.crystal) if request.crystal else None
         self.reference = read_frames(request.reference) if request.reference else []
         self._nvt: Run | None = None
-        given = {k: str(v) for k, v in vars(request).items() if k not in ("out", "quiet")}
-        for path in (request.data, request.reference):
-            if path is not None:
-                given[str(path)] = sha256(path)
-        text = json.dumps([subject.digest, given], sort_keys=True)
-        self.key = hashlib.sha256(text.encode()).hexdigest()
-        self.scratch = request.out / "scratch" / self.key[:16]
+        self.scratch = request.out / "scratch" / self._key("temperature")[:16]
 
     def parts(self) -> Iterator[tuple[str, Callable[[Tell], dict]]]:
         """Names and makers of parts, in the order of work."""
@@ -138,14 +141,27 @@ class _Job:
 
     def part(self, name: str, make: Callable[[Tell], dict], tell: Tell) -> dict:
         """A part that was stored for these inputs, or made now."""
-        path = self.request.out / "parts" / f"{name}.json"
+        path, key = self.request.out / "parts" / f"{name}.json", self._key(name)
         if path.is_file():
             stored = read_json(path)
-            if stored.get("key") == self.key:
+            if stored.get("key") == key:
                 return stored
-        made = {"key": self.key, **make(tell)}
+        try:
+            made = {"key": key, **make(tell)}
+        except StageError as exc:  # a verdict on the potential; other parts go on
+            made = {"key": key, **static_parts.failed_part(name, exc)}
         write_json(path, made)
         return made
+
+    def _key(self, name: str) -> str:
+        """Hash of all that a part depends on."""
+        given = {}
+        for field in USES[name]:
+            value = getattr(self.request, field)
+            is_file = field in FILES and value is not None and Path(value).is_file()
+            given[field] = sha256(value) if is_file else str(value)
+        text = json.dumps([self.subject.digest, given], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def _derivatives(self, tell: Tell) -> dict:
         every = max(1, len(self.frames) // DERIVATIVES)

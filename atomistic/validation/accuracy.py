@@ -30,9 +30,10 @@ class Accuracy:
     Attributes
     ----------
     rows
-        ``quantity`` (``energy``, ``energy without its mean error``, ``forces``,
-        ``stress``), ``unit``, ``group``, ``element`` (``None``: all), ``frames``,
-        ``rmse`` and ``mae`` with 95 % intervals over frames, ``rms`` of the reference.
+        ``quantity`` (``energy``, ``forces``, ``stress``), ``unit``, ``group``,
+        ``element`` (``None``: all), ``frames``, ``rmse``, ``mae`` and, of energies, the
+        ``rmse_centred`` about the mean error, all with 95 % intervals over frames, and
+        the ``rms`` of the reference.
     parity
         Per quantity ``reference`` and ``predicted`` (eV/atom, eV/A, GPa) and
         ``element``: an even choice of points.
@@ -133,15 +134,13 @@ def _rows(pairs: Sequence[_Pair], seed: int) -> Iterator[dict]:
         for group in ("all", *(groups if len(groups) > 1 else ())):
             here = [p for p in of if group in ("all", p.group)]
             yield _row(here, quantity, group, None, seed)
-            if quantity == "energy" and len(here) > 1:
-                yield _row(here, quantity, group, None, seed, centred=True)
             for element in elements if len(elements) > 1 else ():
                 part = [p for p in here if p.element == element]
                 if part:
                     yield _row(part, quantity, group, element, seed)
 
 
-def _row(pairs, quantity, group, element, seed, *, centred=False) -> dict:
+def _row(pairs, quantity, group, element, seed) -> dict:
     """RMSE and MAE of pairs of reference and prediction, resampled by frame."""
     # Forces of one frame come in one pair an element: kept together in the bootstrap.
     frames: dict[int, int] = {}
@@ -152,23 +151,24 @@ def _row(pairs, quantity, group, element, seed, *, centred=False) -> dict:
         sums[row] += (d @ d, np.abs(d).sum(), d.sum(), p.reference @ p.reference, d.size)
     weighted = bootstrap_weights(len(frames), REPLICATES, seed) @ sums
     square, absolute, mean, reference, _ = (weighted / weighted[:, -1:]).T
-    if centred:
-        square = np.maximum(square - mean**2, 0)
     errors = {
-        "quantity": quantity + " without its mean error" * centred,
-        "unit": UNITS[quantity], "group": group, "element": element,
-        "frames": len(frames), "rms": float(np.sqrt(reference[0])),
+        "quantity": quantity, "unit": UNITS[quantity], "group": group,
+        "element": element, "frames": len(frames), "rms": float(np.sqrt(reference[0])),
         "rmse": _with_interval(np.sqrt(square), len(frames)),
+        "mae": _with_interval(absolute, len(frames)),
     }  # fmt: skip
-    if not centred:
-        errors["mae"] = _with_interval(absolute, len(frames))
+    if quantity == "energy" and len(frames) > 1:
+        centred = np.sqrt(np.maximum(square - mean**2, 0))
+        errors["rmse_centred"] = _with_interval(centred, len(frames))
     return errors
 
 
 def _with_interval(replicates: np.ndarray, frames: int) -> dict:
     if frames < 2:  # nothing to resample
         return {"value": float(replicates[0]), "ci95": None}
-    return estimate(replicates, frames)
+    found = estimate(replicates, frames)
+    found["ci95"][0] = max(0.0, found["ci95"][0])
+    return found
 
 
 def _parity(pairs: Sequence[_Pair], quantity: str) -> dict[str, list]:

@@ -12,7 +12,7 @@ from ase.calculators.calculator import Calculator
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
 
-from ...core.errors import InputError
+from ...core.errors import InputError, StageError
 
 #: Largest force, and stress times volume per atom, of a relaxed crystal, eV/A and eV.
 FORCE = 1e-5
@@ -46,7 +46,7 @@ def relaxed(atoms: Atoms, calculator: Calculator, *, cell: bool) -> Atoms:
 
     Raises
     ------
-    InputError
+    StageError
         When the forces do not vanish.
     """
     moved = atoms.copy()
@@ -55,7 +55,7 @@ def relaxed(atoms: Atoms, calculator: Calculator, *, cell: bool) -> Atoms:
     with BFGS(what, logfile=None) as search:
         if not search.run(fmax=FORCE, steps=STEPS):
             force = float(np.abs(moved.get_forces()).max())
-            raise InputError(
+            raise StageError(
                 f"{moved.get_chemical_formula()} does not relax",
                 wanted=f"forces below {FORCE} eV/A in {STEPS} steps",
                 got=f"{force:.1e} eV/A",

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms, units
 
+from ...core.errors import InputError
 from ...core.md import MDSettings
 from ...core.units import FS, PS
 from .canonical import CanonicalTest, canonical_test
@@ -25,8 +26,9 @@ Progress = Callable[[float, float, str], None]
 
 #: Verdicts: drift, meV/atom/ps; level of all statistical tests; slope of dt^p.
 DRIFT, LEVEL, SLOPE = 0.1, 0.01, (1.8, 2.2)
-#: Friction (1/s), settling (s) and spacing of samples (s) of the canonical run.
-FRICTION, SETTLE, SPACING = 5e12, 1 * PS, 5 * FS
+#: Friction (1/s, and times the step: Langevin integrators err with its square), settling
+#: (s) and spacing of samples (s) of the canonical run.
+FRICTION, FRICTION_STEP, SETTLE, SPACING = 20e12, 0.1, 1 * PS, 5 * FS
 #: Time steps of the ladder over the one asked for, and its length over the run's.
 LADDER, LADDER_SHARE = (1.0, 0.75, 0.5, 0.35), 0.1
 
@@ -58,7 +60,8 @@ def canonical_run(
     """Settle, then sample at constant temperature."""
 
     def settings(seed: int) -> MDSettings:
-        return MDSettings(plan.temperature, plan.timestep, FRICTION, seed)
+        friction = min(FRICTION, FRICTION_STEP / plan.timestep)
+        return MDSettings(plan.temperature, plan.timestep, friction, seed)
 
     stride = max(1, round(SPACING / plan.timestep))
     settle = stride * max(1, round(SETTLE / plan.timestep / stride))
@@ -195,7 +198,10 @@ def structure_part(nvt: Run, reference: Sequence[Atoms]) -> dict:
     one = radial_distribution(nvt.frames(200))
     other = radial_distribution(reference, seed=1)
     if one.pairs != other.pairs:
-        raise ValueError(f"{one.pairs} beside {other.pairs}")
+        raise InputError(
+            "radial distributions", wanted=f"reference frames of {', '.join(one.pairs)}",
+            got=", ".join(other.pairs),
+        )  # fmt: skip
     found = difference(one, other)
     level = LEVEL / len(found)
     checks = [

@@ -94,7 +94,7 @@ def elastic_constants(
 
     Raises
     ------
-    InputError
+    StageError
         When a cell does not relax.
     """
     rest = relaxed(crystal, calculator, cell=True)

@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.units import GPa
 
-from ...core.errors import InputError
+from ...core.errors import StageError
 from .crystal import relaxed
 
 Progress = Callable[[float, float, str], None]
@@ -49,22 +49,22 @@ def birch_murnaghan(volumes: Sequence[float], energies: Sequence[float]):
 
     Raises
     ------
-    InputError
-        When the energies have no minimum.
+    StageError
+        When the energies have no minimum between the volumes.
     """
     v, e = np.asarray(volumes, float), np.asarray(energies, float)
     x = v ** (-2 / 3)
     fit = np.polynomial.Polynomial.fit(x, e, 3)
     roots = fit.deriv().roots()
     real = roots[np.abs(np.imag(roots)) < 1e-12].real
-    lowest = [r for r in real if fit.deriv(2)(r) > 0 and r > 0]
+    lowest = [r for r in real if fit.deriv(2)(r) > 0 and x.min() <= r <= x.max()]
     if not lowest:
-        raise InputError(
+        raise StageError(
             "equation of state", wanted="an energy with a minimum",
             got=f"none between {v.min():.3g} and {v.max():.3g} A^3/atom",
             mend="start from another lattice constant",
         )  # fmt: skip
-    x0 = min(lowest, key=lambda r: abs(r - x.mean()))
+    x0 = lowest[0]
     v0, second, third = x0**-1.5, fit.deriv(2)(x0), fit.deriv(3)(x0)
     slope, bend = -2 / 3 * v0 ** (-5 / 3), 10 / 9 * v0 ** (-8 / 3)
     e2, e3 = second * slope**2, third * slope**3 + 3 * second * slope * bend
@@ -95,7 +95,7 @@ def equation_of_state(
 
     Raises
     ------
-    InputError
+    StageError
         When a cell does not relax or there is no minimum.
     """
     rest = relaxed(crystal, calculator, cell=True)

@@ -70,7 +70,9 @@ def phonons(
     Raises
     ------
     InputError
-        When phonopy is not there or the crystal does not relax.
+        When phonopy is not there.
+    StageError
+        When the crystal does not relax.
     """
     rest = relaxed(crystal, calculator, cell=True)
     shape = repeats(rest, shortest)
@@ -78,14 +80,13 @@ def phonons(
     path = rest.cell.bandpath(npoints=points)
     length, ticks, labels = path.get_linear_kpoint_axis()
     found.run_qpoints(path.kpts)
-    bands = np.array(found.get_qpoints_dict()["frequencies"])
+    bands = np.array(found.qpoints.frequencies)
     found.run_mesh(60.0)
     found.run_total_dos()
-    mesh = np.array(found.get_mesh_dict()["frequencies"])
-    dos = found.get_total_dos_dict()
+    mesh = np.array(found.mesh.frequencies)
     return Phonons(
         length, bands, np.asarray(ticks), tuple(labels),
-        np.array(dos["frequency_points"]), np.array(dos["total_dos"]),
+        np.array(found.total_dos.frequency_points), np.array(found.total_dos.dos),
         float(min(bands.min(), mesh.min())), tuple(int(n) for n in shape),
     )  # fmt: skip
 

@@ -5,10 +5,12 @@ A part is a dictionary of plain values: ``figures``, ``checks`` and ``curves``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from ase import Atoms
 
+from ...core.errors import StageError
 from .accuracy import accuracy
 from .checks import Check, at_least, at_most
 from .consistency import consistency
@@ -31,6 +33,12 @@ def part(figures: dict, checks: Sequence[Check] = (), curves: dict | None = None
         "checks": [c.as_json() for c in checks],
         "curves": curves or {},
     }
+
+
+def failed_part(name: str, error: StageError) -> dict:
+    """A part that the potential could not finish."""
+    check = Check(name, math.nan, "1", error.wanted, False, f"{error.what}: {error.got}")
+    return part({}, [check])
 
 
 def error_part(subject: Subject, frames: Sequence[Atoms], progress: Progress) -> dict:

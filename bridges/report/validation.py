@@ -32,7 +32,7 @@ def validation_page(summary: dict, parts: dict[str, dict]) -> str:
         [_verdict(c) for c in checks],
     )
     for name, write in _SECTIONS.items():
-        if name in parts:
+        if name in parts and parts[name]["figures"]:
             write(page, parts[name]["figures"], parts[name]["curves"])
     return page.render()
 
@@ -58,11 +58,13 @@ def _errors(page: Page, figures: dict, curves: dict) -> None:
         "Errors on labelled frames", "Intervals are 95 %, by bootstrap over frames."
     )
     page.table(
-        ("quantity", "group", "element", "frames", "RMSE", "MAE", "rms of reference"),
+        ("quantity", "group", "element", "frames", "RMSE", "about the mean error", "MAE",
+         "rms of reference"),
         [
             (
                 f"{r['quantity']} ({r['unit']})", r["group"], r["element"] or "all",
-                str(r["frames"]), _interval(r["rmse"]), _interval(r.get("mae")),
+                str(r["frames"]), _interval(r["rmse"]), _interval(r.get("rmse_centred")),
+                _interval(r["mae"]),
                 f"{r['rms']:.4g}",
             )
             for r in figures["rows"]
@@ -90,12 +92,19 @@ def _elastic(page: Page, figures: dict, curves: dict) -> None:
     page.table(
         ("", *AXES),
         [
-            (axis, *(f"{a:.1f} ({b:.1f})" for a, b in zip(one, other, strict=True)))
+            (
+                axis,
+                *(f"{_plain(a)} ({_plain(b)})" for a, b in zip(one, other, strict=True)),
+            )
             for axis, one, other in rows
         ],
     )
     if figures["cubic_GPa"]:
         page.tiles([(f"{v:.1f} GPa", k) for k, v in figures["cubic_GPa"].items()])
+
+
+def _plain(x: float) -> str:
+    return f"{round(x, 1) + 0.0:.1f}"  # no minus zero
 
 
 def _state(page: Page, figures: dict, curves: dict) -> None:

@@ -1,0 +1,144 @@
+"""`mesobridge validate` as a whole, on argon and on an untrained potential."""
+
+import json
+import sys
+import types
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import torch
+from ase.build import bulk
+from ase.calculators.lj import LennardJones
+from ase.io import write
+
+from mesobridge.atomistic.potential import (
+    TrainingResult,
+    TrainingSettings,
+    load_potential,
+    save_potential,
+)
+from mesobridge.atomistic.potential.train import new_model
+from mesobridge.atomistic.validation.subject import find_subject, of_calculator
+from mesobridge.bridges.validation import Request, validate
+
+
+class Argon(LennardJones):
+    def __init__(self, factor=1.0):
+        super().__init__(sigma=3.4, epsilon=0.0104, rc=7.5, ro=6.0, smooth=True)
+        self.factor = factor
+
+    def calculate(self, *args, **options):
+        super().calculate(*args, **options)
+        if "stress" in self.results:
+            self.results["stress"] = self.factor * self.results["stress"]
+
+
+@pytest.fixture
+def frames(tmp_path):
+    cell = bulk("Ar", "fcc", a=5.3, cubic=True)
+    frames = []
+    for seed, group in enumerate(("cold", "cold", "hot", "hot")):
+        atoms = cell.copy()
+        atoms.rattle(0.05 if group == "cold" else 0.2, seed=seed)
+        atoms.calc = Argon()
+        atoms.get_stress()
+        atoms.info["config_type"] = group
+        frames.append(atoms)
+    path = tmp_path / "frames.extxyz"
+    write(path, frames)
+    return path
+
+
+def request(out, **given):
+    fields = {
+        "potential": "argon", "data": None, "crystal": None, "temperature": None,
+        "time": "1 ps", "timestep": "5 fs", "reference": None, "out": out, "quiet": True,
+    }  # fmt: skip
+    return Request(**(fields | given))
+
+
+def test_argon_is_validated_and_parts_are_kept(tmp_path, frames):
+    out = tmp_path / "out"
+    asked = request(out, data=frames, temperature="20 K", reference=frames)
+    found = validate(asked, of_calculator(Argon(), "argon"))
+    assert set(found["parts"]) == {
+        "errors", "derivatives", "temperature", "energy", "structure"
+    }  # fmt: skip
+    rows = found["parts"]["errors"]["figures"]["rows"]
+    assert {r["group"] for r in rows} == {"all", "cold", "hot"}
+    assert max(r["rmse"]["value"] for r in rows) < 1e-3
+    checks = {c["name"]: c for p in found["parts"].values() for c in p["checks"]}
+    assert checks["NVE: drift of the energy"]["ok"]
+    assert checks["NVT: mean kinetic energy"]["ok"] is None  # too short to judge
+    assert found == json.loads((out / "validation.json").read_text())
+    assert not (out / "scratch").exists()
+    html = (out / "report.html").read_text()
+    HTMLParser().feed(html)
+    assert html.count("<figure>") == 4
+    assert "<script" not in html
+    times = {p: p.stat().st_mtime_ns for p in (out / "parts").iterdir()}
+    again = validate(asked, of_calculator(Argon(), "argon"))
+    assert again == found
+    assert {p: p.stat().st_mtime_ns for p in (out / "parts").iterdir()} == times
+
+
+def test_a_wrong_stress_fails(tmp_path, frames, mesobridge, monkeypatch):
+    module = types.ModuleType("toy_argon")
+    module.wrong = lambda: Argon(1.1)
+    monkeypatch.setitem(sys.modules, "toy_argon", module)
+    code, out, _ = mesobridge("validate", "toy_argon:wrong", "--data", frames, "--quiet")
+    assert code == 1
+    assert "FAILED" in out
+    assert "stress" in out
+    assert "FAILED" in (tmp_path / "validation/report.html").read_text()
+
+
+def test_an_explosion_is_a_verdict(tmp_path):
+    crystal = tmp_path / "cell.extxyz"
+    atoms = bulk("Ar", "fcc", a=5.3, cubic=True)
+    atoms.rattle(0.05, seed=1)
+    atoms.calc = Argon()
+    atoms.get_potential_energy()
+    write(crystal, atoms)
+    asked = request(tmp_path / "out", data=crystal, temperature="20 K", timestep="1 ps")
+    found = validate(asked, of_calculator(Argon(), "argon"))
+    assert {"temperature", "energy"} <= set(found["failed"])
+    assert not found["ok"]
+
+
+def test_bad_input(tmp_path, mesobridge):
+    for given, text in (
+        (("nothing.safetensors", "--crystal", "Ar fcc 5.3"), "cannot be validated"),
+        (("ase.calculators.emt:EMT",), "nothing to validate"),
+        (("ase.calculators.emt:EMT", "--crystal", "Ar"), "crystal"),
+        (("ase.calculators.emt:EMT", "--data", "none.xyz"), "none.xyz"),
+    ):
+        code, _, err = mesobridge("validate", *given)
+        assert code == 2
+        assert text in err
+
+
+def test_a_potential_file_moves_in_openmm_as_its_calculator_says(tmp_path):
+    torch.manual_seed(0)
+    settings = TrainingSettings(("Ar",), 4e-10, channels=4, radial=4, hidden=8)
+    model = new_model(settings)
+    tensors = {k: v.detach().numpy() for k, v in model.state_dict().items()}
+    path = tmp_path / "potential.safetensors"
+    save_potential(path, TrainingResult(settings, tensors, []), {})
+    subject = find_subject(str(path))
+    assert subject.exact.potential.model.dtype == torch.float64
+    assert load_potential(path).model.dtype == torch.float32
+    atoms = bulk("Ar", "fcc", a=5.3, cubic=True)
+    atoms.rattle(0.1, seed=1)
+    from mesobridge.atomistic.validation.dynamics import thermal
+    from mesobridge.core.md import MDSettings
+
+    mover = subject.engine(thermal(atoms, 20.0, 1), MDSettings(20.0, 1e-15, 0.0, 1), 1)
+    energy, kinetic, x, _ = mover.observe()
+    atoms.calc = subject.exact
+    assert energy == pytest.approx(atoms.get_potential_energy(), abs=1e-4)
+    assert kinetic > 0
+    np.testing.assert_allclose(x, atoms.positions, atol=1e-5)
+    stress = atoms.get_stress(voigt=False)
+    np.testing.assert_allclose(stress, stress.T)
