@@ -26,6 +26,8 @@ Progress = Callable[[float, float, str], None]
 
 #: Verdicts: drift, meV/atom/ps; level of all statistical tests; slope of dt^p.
 DRIFT, LEVEL, SLOPE = 0.1, 0.01, (1.8, 2.2)
+#: Largest difference of g(r) beyond noise.
+STRUCTURE = 0.1
 #: Friction (1/s, and times the step: Langevin integrators err with its square), settling
 #: (s) and spacing of samples (s) of the canonical run.
 FRICTION, FRICTION_STEP, SETTLE, SPACING = 20e12, 0.1, 1 * PS, 5 * FS
@@ -203,10 +205,11 @@ def structure_part(nvt: Run, reference: Sequence[Atoms]) -> dict:
             got=", ".join(other.pairs),
         )  # fmt: skip
     found = difference(one, other)
-    level = LEVEL / len(found)
     checks = [
-        probable(f"g(r) of {pair}", d["p"], level,
-                 f"rms difference {d['rms']:.3f}, noise {d['noise']:.3f}")
+        at_most(
+            f"g(r) of {pair}, difference beyond noise over g - 1", d["excess"], "1",
+            STRUCTURE, f"p = {d['p']:.2g} of chance alone",
+        )
         for pair, d in found.items()
     ]  # fmt: skip
     curves = {

@@ -106,8 +106,10 @@ def _one(atoms: Atoms, pairs, edges: np.ndarray) -> np.ndarray:
 
 
 def difference(one: RadialDistribution, other: RadialDistribution) -> dict[str, dict]:
-    """Per pair ``rms`` difference, its ``noise`` and the probability ``p`` of no more.
+    """Per pair ``rms`` difference, its ``noise``, what exceeds it, and ``p``.
 
+    ``excess`` is the difference beyond noise over the root mean square of g - 1 of
+    `other`: a long enough run tells any two models apart, but not how much it matters.
     The noise is that of independent runs, from the bootstrap; ``p`` compares the square
     of the difference, weighted with r^2, with that of centred replicates.
     """
@@ -119,8 +121,10 @@ def difference(one: RadialDistribution, other: RadialDistribution) -> dict[str, 
         noise = np.sqrt(ratio[0]) * (a[1:] - a[0]) - np.sqrt(ratio[1]) * (b[1:] - b[0])
         weight = one.r**2 / (one.r**2).sum()
         square, random = weight @ gap**2, noise**2 @ weight
+        scale = weight @ (b[0] - 1) ** 2
         found[pair] = {
             "rms": float(np.sqrt(square)),
+            "excess": float(np.sqrt(max(0.0, square - random.mean()) / scale)),
             "noise": float(np.sqrt(random.mean())),
             "p": float((1 + (random >= square).sum()) / (1 + len(random))),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from scipy.stats import chi2
 
 from .style import BLACK, BLUE, ORANGE, SPECIES_COLOURS, finish, panels
@@ -93,7 +94,7 @@ def energy(curves: dict) -> Figure:
     right.loglog(dt, seen, "o", color=BLUE, label="run")
     right.loglog(dt, seen[0] * (dt / dt[0]) ** 2, color=BLACK, ls="--", label="dt$^2$")
     right.set_xticks(dt, [f"{t:.3g}" for t in dt])
-    right.minorticks_off()
+    right.xaxis.set_minor_locator(NullLocator())
     finish(right, "Fluctuation", "time step (fs)", "standard deviation (meV/atom)")
     return figure
 

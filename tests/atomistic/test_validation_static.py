@@ -296,7 +296,9 @@ def test_structures_that_differ_are_told_and_equal_ones_pass():
     def found(n, bond=None):
         return radial_distribution(gas(rng, n, bond), reach=4.0, bins=12)
 
-    assert difference(found(20), found(20, bond=2.0))["Cl-Na"]["p"] < 0.01
+    other = difference(found(20), found(20, bond=2.0))["Cl-Na"]
+    assert other["p"] < 0.01
+    assert other["excess"] > 0.5
     p = [d["p"] for _ in range(12) for d in difference(found(12), found(12)).values()]
     assert sum(x < 0.01 for x in p) <= 3  # 0.4 expected of 36
     assert 0.3 < np.mean(p) < 0.7
