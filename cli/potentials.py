@@ -1,0 +1,45 @@
+"""Verbs over potentials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+Text = Optional[str]  # noqa: UP045 - typer reads it at run time
+File = Optional[Path]  # noqa: UP045
+
+
+def validate(
+    potential: Annotated[
+        str, typer.Argument(help="potential/1 file, or module:factory of a calculator.")
+    ],
+    data: Annotated[File, typer.Option(help="Labelled frames, extxyz or .nc.")] = None,
+    crystal: Annotated[
+        Text, typer.Option(help="'Si diamond 5.43' (A), or a file.")
+    ] = None,
+    md: Annotated[Text, typer.Option(help="Temperature of dynamics, '300 K'.")] = None,
+    time: Annotated[str, typer.Option(help="Of the NVT and the NVE run.")] = "5 ps",
+    timestep: Annotated[str, typer.Option(help="Of dynamics.")] = "1 fs",
+    reference: Annotated[
+        File, typer.Option(help="Frames at that temperature, for g(r).")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder.")] = Path("validation"),
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet")] = False,
+) -> None:
+    """Judge a potential: errors, crystals, conservation, ensembles; one report page."""
+    from ..bridges.validation import Request, validate
+
+    found = validate(
+        Request(potential, data, crystal, md, time, timestep, reference, out, seed, quiet)
+    )
+    for name in found["failed"]:
+        typer.echo(f"FAILED    {name}")
+    typer.echo(f"report    {out / 'report.html'}")
+    if not found["ok"]:
+        raise typer.Exit(1)
+
+
+VERBS = (validate,)
