@@ -8,12 +8,10 @@ from __future__ import annotations
 import numpy as np
 import openmm
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
-from ase.stress import full_3x3_to_voigt_6_stress
-from ase.units import kJ, mol, nm
 
 from ..core.coulomb import coulomb_force
 from ..core.units import ANGSTROM, KJ_MOL, NM
+from .calculators import OpenMMCalculator, cpu_context
 from .systems import CHARGES, slab_correction
 
 #: Range of the Born repulsion, nm.
@@ -73,7 +71,7 @@ def _through(values: list[float]) -> str:
     return f"{f0!r} + x*({f1 - f0!r} + (x-1)*({(f2 - 2 * f1 + f0) / 2!r}))"
 
 
-class IonicCalculator(Calculator):
+class IonicCalculator(OpenMMCalculator):
     """ASE calculator of formal-charge Coulomb, with or without Fumi-Tosi short range.
 
     Energies in eV, forces in eV/A, stress in eV/A^3 (ASE's signs: tension positive).
@@ -88,42 +86,19 @@ class IonicCalculator(Calculator):
         ``False`` leaves formal-charge Coulomb alone: the baseline of delta-learning.
     """
 
-    implemented_properties = ["energy", "forces", "stress"]
-
     def __init__(self, cutoff: float, *, short_range: bool = True):
-        super().__init__()
+        super().__init__(openmm.System())
         self.cutoff, self.short_range = cutoff, short_range
-        self._context: openmm.Context | None = None
         self._key: tuple | None = None
 
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
-        """Fill ``results``; see `ase.calculators.calculator.Calculator`."""
-        super().calculate(atoms, properties, system_changes)
-        atoms = self.atoms if atoms is None else atoms
-        context = self._prepare(atoms)
-        positions, cell = atoms.positions / 10, atoms.cell.array / 10
-        context.setPeriodicBoxVectors(*cell)
-        context.setPositions(positions)
-        state = context.getState(getEnergy=True, getForces=True)
-        unit = kJ / mol
-        self.results = {
-            "energy": state.getPotentialEnergy()._value * unit,
-            "forces": state.getForces(asNumpy=True)._value * unit / nm,
-        }
-        if "stress" in properties:
-            if not atoms.pbc.all():
-                raise NotImplementedError("a slab in vacuum has no bulk stress")
-            stress = _stress(context, positions, cell) * unit / nm**3
-            self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
-
-    def _prepare(self, atoms: Atoms) -> openmm.Context:
+    def context(self, atoms: Atoms) -> openmm.Context:
         """Context for these ions, kept while they, cell and boundaries are kept."""
         key = (tuple(atoms.symbols), tuple(atoms.pbc), atoms.cell.array.tobytes())
         if self._context is None or key != self._key:
-            self._context, self._key = self._build(atoms), key
+            self._context, self._key = cpu_context(self._build(atoms)), key
         return self._context
 
-    def _build(self, atoms: Atoms) -> openmm.Context:
+    def _build(self, atoms: Atoms) -> openmm.System:
         charges = np.array([CHARGES[s] for s in atoms.symbols])
         system = openmm.System()
         for mass in atoms.get_masses():
@@ -137,31 +112,4 @@ class IonicCalculator(Calculator):
             system.addForce(slab_correction(charges, volume))
         if self.short_range:
             system.addForce(short_range_force(tuple(atoms.symbols), self.cutoff))
-        platform = openmm.Platform.getPlatformByName("CPU")
-        options = {"Threads": "1", "DeterministicForces": "true"}
-        return openmm.Context(system, openmm.VerletIntegrator(0.001), platform, options)
-
-
-def _stress(
-    context: openmm.Context, positions: np.ndarray, cell: np.ndarray, strain: float = 1e-3
-) -> np.ndarray:
-    """Stress (kJ/mol/nm^3) by central differences of the energy under strain.
-
-    OpenMM gives no virial. Shears are upper-triangular rotations of symmetric strain, so
-    that the box stays in OpenMM's reduced form; the energy does not feel the rotation.
-    """
-    stress = np.zeros((3, 3))
-    for i in range(3):
-        for j in range(i + 1):
-            energy = []
-            for sign in (1, -1):
-                deform = np.eye(3)
-                deform[i, j] += sign * strain
-                context.setPeriodicBoxVectors(*(cell @ deform))
-                context.setPositions(positions @ deform)
-                energy.append(
-                    context.getState(getEnergy=True).getPotentialEnergy()._value
-                )
-            stress[i, j] = stress[j, i] = (energy[0] - energy[1]) / (2 * strain)
-    context.setPeriodicBoxVectors(*cell)
-    return stress / np.linalg.det(cell)
+        return system

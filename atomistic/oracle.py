@@ -33,6 +33,11 @@ class Oracle(Protocol):
         """Stress, Voigt order, shape (6,), eV/A^3, tension positive."""
 
 
+def gives_stress(oracle: Oracle) -> bool:
+    """Whether a calculator can be asked for stress."""
+    return "stress" in getattr(oracle, "implemented_properties", ("stress",))
+
+
 def frame_atoms(frames: xr.Dataset, index: int) -> Atoms:
     """One frame as ASE atoms (A); the attribute ``pbc`` ("TTT", "TTF") is honoured."""
     return Atoms(
@@ -50,7 +55,7 @@ def label(
     source: str,
     progress: Callable[[float, float, str], None] | None = None,
 ) -> xr.Dataset:
-    """Energies, forces and, for fully periodic frames, stress of each frame.
+    """Energies, forces and, for fully periodic frames, stress (if it has one).
 
     Parameters
     ----------
@@ -72,7 +77,7 @@ def label(
         When the oracle returns a number that is not finite.
     """
     n = frames.sizes["frame"]
-    periodic = frames.attrs.get("pbc", "TTT") == "TTT"
+    periodic = frames.attrs.get("pbc", "TTT") == "TTT" and gives_stress(oracle)
     energy, forces = np.empty(n), np.empty(frames["positions"].shape)
     stress = np.empty((n, 3, 3))
     for i in range(n):
@@ -99,17 +104,41 @@ def label(
 
 
 def residual(labels: xr.Dataset, baseline: xr.Dataset) -> xr.Dataset:
-    """What is left of `labels` after `baseline` (both `frames/1`, same frames)."""
+    """What is left of `labels` after `baseline` (both `frames/1`, same frames).
+
+    The name of the baseline and its energies stay with the frames, for the potential
+    that learns from them.
+
+    Raises
+    ------
+    SchemaError
+        When the frames differ, are a residual already, or the baseline lacks a label.
+    """
     if not np.array_equal(labels["positions"].values, baseline["positions"].values):
         raise SchemaError(
             "labels and baseline belong to different frames",
             wanted="the same positions", got="others",
             mend="label both from one set of frames",
         )  # fmt: skip
+    if "baseline_energy" in labels:
+        raise SchemaError(
+            "a baseline was subtracted from these labels before",
+            wanted="one baseline", got=labels.attrs.get("baseline", "several"),
+            mend="add the calculators (ase.calculators.mixing.SumCalculator)",
+        )  # fmt: skip
     left = labels.copy()
     for key in ("energy", "forces", "stress"):
-        if key in labels:
-            left[key] = labels[key] - baseline[key]
-            left[key].attrs = labels[key].attrs
+        if key not in labels:
+            continue
+        if key not in baseline:
+            raise SchemaError(
+                f"the baseline has no {key}", wanted=f"{key}, as the labels have",
+                got=", ".join(map(str, baseline.data_vars)),
+                mend=f"drop {key} from the labels, or take another baseline",
+            )  # fmt: skip
+        left[key] = labels[key] - baseline[key]
+        left[key].attrs = labels[key].attrs
+    left["baseline_energy"] = baseline["energy"]
+    left.attrs["baseline"] = baseline.attrs["source"]
     left.attrs["source"] = f"{labels.attrs['source']} - {baseline.attrs['source']}"
     return left

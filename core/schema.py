@@ -233,6 +233,9 @@ SCHEMAS: dict[str, Schema] = {
                     optional=True,
                     doc="rows: of the polarisation; columns: of the displacement",
                 ),
+                "baseline_energy": Var(
+                    ("frame",), "J", optional=True, doc="subtracted from the energy"
+                ),
             },
             attrs=("source",),
             sizes={"xyz": 3, "row": 3},

@@ -1,17 +1,26 @@
 """Machine-learned short-range potential: Cartesian ACE on dense neighbour lists."""
 
+from .ase_calculator import MesobridgeCalculator
+from .baseline import without_baseline
+from .errors import errors
+from .evaluation import CalculatorPotential, Evaluation
 from .openmm_force import to_openmm
-from .potential import Evaluation, Potential, errors, load_potential, save_potential
+from .potential import Potential, load_potential, save_potential
 from .train import TrainingResult, TrainingSettings, train
+from .verlet import VerletList
 
 __all__ = [
+    "CalculatorPotential",
     "Evaluation",
+    "MesobridgeCalculator",
     "Potential",
     "TrainingResult",
     "TrainingSettings",
     "errors",
     "load_potential",
     "save_potential",
+    "VerletList",
     "to_openmm",
     "train",
+    "without_baseline",
 ]

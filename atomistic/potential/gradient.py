@@ -1,93 +1,172 @@
-"""Energy and slopes of a trained network for MD, with the chain rule written out.
+"""Energies and slopes of a trained network for MD, with the chain rule written out.
 
-`model.derivatives` leaves the gradient to autograd, as training needs it. An MD step is
+`derivatives` leaves the gradient to autograd, as training needs it. An MD step is
 made of many small operations, and there the book-keeping of autograd costs as much as
-the numbers: here are the same numbers without it.
+the numbers: here are the same numbers without it, in a form that can be compiled.
 """
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from .basis import FULL, directions, smooth_cutoff, tensor_products
-from .charges import Response, response
+from .charges import Charges, Response, response
 from .data import System
 from .model import CartesianACE, Layer
 
+Run = Callable[..., tuple[Tensor, Tensor, Tensor]]
 
-def energy_and_slopes(
+
+def energies_and_slopes(
+    model: CartesianACE, vectors: Tensor, species: Tensor, index: Tensor, run: Run
+) -> tuple[Tensor, Tensor]:
+    """Energies of atoms and the derivative of their sum with respect to `vectors`.
+
+    Parameters
+    ----------
+    model, vectors, species, index
+        As `CartesianACE.forward`, padded.
+    run
+        `by_hand`, or that `Compiled`.
+
+    Returns
+    -------
+    energies : Tensor
+        Shape (N,), eV, float64.
+    slopes : Tensor
+        Shape (N, K, 3), eV/A.
+    """
+    order, place, counts = model.sorted(species)
+    with torch.no_grad():
+        kind, near = species[order], place[index[order]]
+        energies, slopes, inside = run(model, vectors[order], kind, near, counts)
+        if inside:
+            return by_autograd(model, vectors, species, index)
+        return energies[place] + model.shift[species], slopes[place]
+
+
+def charged_energies_and_slopes(
+    model: CartesianACE, vectors: Tensor, species: Tensor, index: Tensor, system: System
+) -> tuple[Tensor, Tensor, Response]:
+    """`energies_and_slopes` of one frame whose atoms have charges, never compiled.
+
+    The slopes hold all that depends on `vectors`; the energies of atoms are without
+    Coulomb's, which is in the response with its derivatives by positions and strain.
+
+    Parameters
+    ----------
+    model, vectors, species, index
+        As `CartesianACE.forward`, padded.
+    system
+        The same atoms in space.
+    """
+    order, place, counts = model.sorted(species)
+
+    def respond(features: Tensor) -> Response:
+        return response(
+            cast(Charges, model.charges), features, vectors, species, index, system
+        )
+
+    with torch.no_grad():
+        kind, near = species[order], place[index[order]]
+        energies, features, inside, kept = _energies(
+            model, vectors[order], kind, near, counts
+        )
+        if inside:
+            edges = vectors.clone().requires_grad_(True)
+            with torch.enable_grad():
+                energies, features = model(edges, species, index)
+                charged = respond(features)
+                outputs, weights = [energies.sum(), features], [None, charged.features]
+                (slopes,) = torch.autograd.grad(outputs, edges, weights)
+            return energies.detach(), slopes + charged.vectors, charged
+        charged = respond(features[place])
+        slopes = _slopes(model, kept, charged.features[order], near, counts)
+        energies = energies[place] + model.shift[species]
+        return energies, slopes[place] + charged.vectors, charged
+
+
+def by_autograd(
+    model: CartesianACE, vectors: Tensor, species: Tensor, index: Tensor
+) -> tuple[Tensor, Tensor]:
+    """`energies_and_slopes` without the chain rule by hand, cores included."""
+    vectors = vectors.clone().requires_grad_(True)
+    with torch.enable_grad():
+        energies, _ = model(vectors, species, index)
+        (slopes,) = torch.autograd.grad(energies.sum(), vectors)
+    return energies.detach(), slopes
+
+
+class Compiled:
+    """`by_hand` compiled by `torch.compile`, once for each number of atoms.
+
+    Rows may get longer and shorter. Without a working compiler it warns, and goes on
+    uncompiled.
+    """
+
+    def __init__(self) -> None:
+        self._run: Run = torch.compile(by_hand)
+
+    def __call__(self, model: CartesianACE, vectors: Tensor, species, index, counts):
+        """As `by_hand`."""
+        for rows in (vectors, index):
+            torch._dynamo.maybe_mark_dynamic(rows, 1)
+        try:
+            return self._run(model, vectors, species, index, counts)
+        except RuntimeError as exc:
+            warnings.warn(f"not compiled: {str(exc).splitlines()[0]}", stacklevel=2)
+            self._run = by_hand
+            return by_hand(model, vectors, species, index, counts)
+
+
+def by_hand(
     model: CartesianACE,
     vectors: Tensor,
     species: Tensor,
     index: Tensor,
-    system: System | None = None,
-) -> tuple[float, Tensor, Response | None]:
-    """Energy of all atoms and its derivative with respect to `vectors`.
+    counts: list[int],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Energies and slopes of atoms sorted by species, without shifts and cores.
 
     Parameters
     ----------
-    vectors, species, index
+    model, vectors, species, index
         As `CartesianACE.forward`, padded.
-    system
-        The same atoms in space; needed by a model with charges.
+    counts
+        Atoms of each species.
 
     Returns
     -------
-    energy : float
-        eV.
+    energies : Tensor
+        Shape (N,), eV, float64.
     slopes : Tensor
         Shape (N, K, 3), eV/A.
-    charged : Response
-        Of a model with charges: derivatives of what reaches further, charges.
+    inside : Tensor
+        Whether any pair is closer than those of the training set.
     """
-    order, place, counts = model.sorted(species)
-
-    def respond(features: Tensor) -> Response | None:
-        if model.charges is None or system is None:
-            return None
-        return response(model.charges, features, vectors, species, index, system)
-
-    with torch.no_grad():
-        kind, near = species[order], place[index[order]]
-        rows = vectors[order]
-        r = torch.sqrt((rows * rows).sum(-1))
-        if model.in_core(r, kind.unsqueeze(-1), kind[near]).any():
-            energy, slopes, charged = _by_autograd(
-                model, vectors, species, index, respond
-            )
-        else:
-            energy, slopes, charged = _by_hand(
-                model, rows, r, kind, near, counts, order, place, respond
-            )
-        if charged is not None:
-            energy, slopes = energy + charged.energy, slopes + charged.vectors
-        return energy, slopes, charged
+    energies, features, inside, kept = _energies(model, vectors, species, index, counts)
+    slopes = _slopes(model, kept, torch.zeros_like(features), index, counts)
+    return energies, slopes, inside
 
 
-def _by_autograd(model, vectors, species, index, respond):
-    vectors = vectors.clone().requires_grad_(True)
-    with torch.enable_grad():
-        atoms, features = model(vectors, species, index)
-        energy = atoms.sum()
-    charged = respond(features)
-    outputs, weights = [energy], [None]
-    if charged is not None:
-        outputs, weights = [energy, features], [None, charged.features]
-    (slopes,) = torch.autograd.grad(outputs, vectors, weights)
-    return float(energy.detach()), slopes, charged
-
-
-def _by_hand(model, vectors, r, species, index, counts, order, place, respond):
-    """Of atoms sorted by species."""
+def _energies(model: CartesianACE, vectors, species, index, counts):
+    """Energies, features, whether in a core, and what `_slopes` needs."""
+    r = torch.sqrt((vectors * vectors).sum(-1))
+    inside = model.in_core(r, species.unsqueeze(-1), species[index]).any()
     unit = vectors / r.unsqueeze(-1)
     angular = directions(unit)
     waves, bends = _waves(model, r)
-    features = nn.functional.one_hot(species, model.n_species).to(r.dtype)
-    energy, passes = float(model.shift[species].sum()), []
-    for number, layer in enumerate(model.layers):
+    known = torch.arange(model.n_species, device=r.device)
+    features = (species.unsqueeze(-1) == known).to(r.dtype)
+    energy = torch.zeros(len(species), dtype=torch.float64, device=r.device)
+    passes = []
+    layers = [cast(Layer, layer) for layer in model.layers]
+    for number, layer in enumerate(layers):
         # Both factors of the radial functions of every neighbour.
         if number:
             sent = model.send[number - 1](features)[index]
@@ -99,17 +178,19 @@ def _by_hand(model, vectors, r, species, index, counts, order, place, respond):
         moments = torch.bmm(radial.transpose(1, 2), angular)
         found, share, kept = _forth(layer, moments, features, counts)
         features = found + features if number else found
-        energy += float(share.double().sum())
+        energy = energy + share[:, 0].double()
         passes.append((radial, sent, learned, kept))
-    charged = respond(features[place])
-    if charged is None:
-        by_features = torch.zeros_like(features)
-    else:
-        by_features = charged.features[order]
+    return energy, features, inside, (r, unit, angular, waves, bends, passes)
+
+
+def _slopes(model: CartesianACE, kept, by_features, index, counts) -> Tensor:
+    """Slopes (N, K, 3) of the sum of energies, and of what else the features do."""
+    r, unit, angular, waves, bends, passes = kept
+    layers = [cast(Layer, layer) for layer in model.layers]
     by_angular, by_waves = torch.zeros_like(angular), torch.zeros_like(waves)
-    for number in reversed(range(len(model.layers))):
+    for number in reversed(range(len(layers))):
         radial, sent, learned, kept = passes[number]
-        back, by_before = _back(model.layers[number], kept, by_features, counts)
+        back, by_before = _back(layers[number], kept, by_features, counts)
         by_radial = torch.bmm(angular, back.transpose(1, 2))
         by_angular += torch.bmm(radial, back)
         if not number:
@@ -118,15 +199,13 @@ def _by_hand(model, vectors, r, species, index, counts, order, place, respond):
             break
         by_waves += (by_radial * sent) @ model.waves[number - 1].T
         by_sent = (by_radial * learned).flatten(0, 1)
-        by_sent = torch.zeros_like(moments[..., 0]).index_add_(
-            0, index.flatten(), by_sent
-        )
-        by_features = by_features + by_before + by_sent @ model.send[number - 1].weight
+        by_sent = torch.zeros_like(radial[:, 0]).index_add_(0, index.flatten(), by_sent)
+        send = cast(nn.Linear, model.send[number - 1])
+        by_features = by_features + by_before + by_sent @ send.weight
     across = _through_directions(unit, by_angular)
     along = (by_waves * bends).sum(-1, keepdim=True)
     along -= (unit * across).sum(-1, keepdim=True) / r.unsqueeze(-1)
-    slopes = across / r.unsqueeze(-1) + unit * along
-    return energy, slopes[place], charged
+    return across / r.unsqueeze(-1) + unit * along
 
 
 def _waves(model: CartesianACE, r: Tensor) -> tuple[Tensor, Tensor]:

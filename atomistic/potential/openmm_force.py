@@ -1,9 +1,9 @@
-"""The potential as an OpenMM force."""
+"""Potentials as OpenMM forces."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,67 +11,106 @@ import openmm
 
 from ...core.artefact import sha256
 from ...core.units import EV, KJ_MOL
+from ..oracle import Oracle
+from .baseline import Baseline
 from .data import species_numbers
-from .potential import cached_potential, load_potential
+from .evaluation import CalculatorPotential, Evaluation
+from .potential import Potential, cached_potential, load_potential
+from .verlet import VerletList
 
 _ENERGY = EV / KJ_MOL  # kJ/mol per eV
 _LENGTH = 10.0  # A per nm
 
 
 def to_openmm(
-    path: Path | str, species: Sequence[str], *, pbc: str = "TTT", charge: float = 0.0
+    source: Path | str | Oracle | Callable[[], Oracle],
+    species: Sequence[str],
+    *,
+    pbc: str = "TTT",
+    charge: float = 0.0,
+    force_group: int = 0,
+    baseline: Baseline = None,
+    compile: bool = False,
+    skin: float = 1.0,
 ) -> openmm.PythonForce:
-    """OpenMM force of a `potential/1` file.
+    """OpenMM force of a `potential/1` file or of an ASE calculator.
 
-    The force serialises to XML by the name of a function and the path of the file; the
-    file's hash is kept, so that a file that changed is refused.
+    The force of a file serialises to XML by its path and hash: a file that changed is
+    refused. Calculators, also as `baseline`, serialise where they can be pickled; a
+    function that makes one always can, such as ``functools.partial(TBLite,
+    method="GFN2-xTB")``. Read no such XML of a stranger: it runs what it names.
 
     Parameters
     ----------
-    path
-        Of the potential.
+    source
+        Path of the potential, a calculator, or a function that makes one.
     species
         Symbol of every particle of the system.
     pbc
-        ``"TTF"`` leaves the third box vector out.
+        ``"TTF"`` leaves the third box vector out, ``"FFF"`` all of them.
     charge
         Total, e; of a potential that predicts charges.
+    force_group
+        Of OpenMM, for multiple time steps.
+    baseline, compile
+        As `load_potential`.
+    skin
+        Of the neighbour list, A (`VerletList`).
 
     Raises
     ------
     SchemaError
-        When the file is broken or a species is unknown.
+        When the file is broken, of another baseline, or a species is unknown.
     """
-    path = Path(path).resolve()
-    numbers = species_numbers(species, load_potential(path).species)
-    compute = functools.partial(
-        _compute,
-        str(path),
-        sha256(path),
-        numbers.tolist(),
-        [f == "T" for f in pbc],
-        charge,
+    if isinstance(source, (str, Path)):
+        path = str(Path(source).resolve())
+        known = load_potential(path, baseline=baseline).species
+        species_numbers(species, known)
+        options: dict[str, object] = {"baseline": baseline, "compile": compile}
+        make: Callable = functools.partial(
+            cached_potential, path, sha256(path), **options
+        )
+    else:
+        make = functools.partial(CalculatorPotential, source)
+    force = openmm.PythonForce(
+        _Force(make, species, [f == "T" for f in pbc], charge, skin)
     )
-    force = openmm.PythonForce(compute)
     force.setUsesPeriodicBoundaryConditions("T" in pbc)
+    force.setForceGroup(force_group)
     return force
 
 
-def _compute(path: str, digest: str, numbers: list[int], pbc: list[bool], charge, state):
+class _Force:
     """Energy (kJ/mol) and forces (kJ/mol/nm) of an OpenMM state.
 
-    A module-level function, because OpenMM serialises it by name.
+    A class of this module, because OpenMM serialises it by its name.
     """
-    box = np.eye(3)  # OpenMM gives none where nothing repeats
-    if any(pbc):
-        box = state.getPeriodicBoxVectors(asNumpy=True)._value * _LENGTH
-    found = cached_potential(path, digest).evaluate(
-        state.getPositions(asNumpy=True)._value * _LENGTH,
-        np.array(numbers),
-        box,
-        pbc,
-        charge,
-    )
-    if not np.isfinite(found.forces).all():
-        raise ValueError("the potential gave a force that is not finite")
-    return found.energy * _ENERGY, found.forces.astype(float) * (_ENERGY * _LENGTH)
+
+    def __init__(self, make: Callable, species, pbc: list[bool], charge, skin):
+        self.make, self.species, self.pbc = make, list(species), pbc
+        self.charge, self.skin = charge, skin
+        self._kept: tuple | None = None
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_kept": None}
+
+    def __call__(self, state) -> tuple[float, np.ndarray]:
+        box = np.zeros((3, 3))
+        if any(self.pbc):
+            box = state.getPeriodicBoxVectors(asNumpy=True)._value * _LENGTH
+        found = self._evaluate(state.getPositions(asNumpy=True)._value * _LENGTH, box)
+        if not (np.isfinite(found.energy) and np.isfinite(found.forces).all()):
+            raise ValueError("the potential gave an energy or force that is not finite")
+        return found.energy * _ENERGY, found.forces.astype(float) * (_ENERGY * _LENGTH)
+
+    def _evaluate(self, positions: np.ndarray, box: np.ndarray) -> Evaluation:
+        if self._kept is None:
+            potential = self.make()
+            if isinstance(potential, Potential):
+                verlet = VerletList(potential.model.cutoff, self.skin)
+                self._kept = potential, potential.numbers(self.species), verlet
+            else:
+                self._kept = potential, self.species, None
+        potential, kinds, verlet = self._kept
+        more: dict = {} if verlet is None else {"verlet": verlet, "charge": self.charge}
+        return potential.evaluate(positions, kinds, box, self.pbc, stress=False, **more)

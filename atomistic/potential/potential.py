@@ -1,4 +1,4 @@
-"""A trained potential: file, evaluation, errors on labelled frames."""
+"""A trained potential: file and evaluation."""
 
 from __future__ import annotations
 
@@ -9,32 +9,29 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import xarray as xr
 
-from ...core.artefact import read_model, write_model
-from ...core.errors import SchemaError
-from ...core.units import ANGSTROM, EV, GPA
-from .data import System, batch, load_frames, species_numbers, vectors
-from .derivatives import derivatives, forces_on_atoms
-from .gradient import energy_and_slopes
+from ...core.artefact import read_model, sha256, write_model
+from ...core.errors import InputError, SchemaError
+from .baseline import Baseline, checked_baseline
+from .data import System, species_numbers
+from .derivatives import forces_on_atoms
+from .evaluation import CalculatorPotential, Evaluation
+from .gradient import (
+    Compiled,
+    Run,
+    by_hand,
+    charged_energies_and_slopes,
+    energies_and_slopes,
+)
 from .model import CartesianACE
-from .neighbours import neighbours
 from .train import TrainingResult, TrainingSettings, build_model
+from .verlet import VerletList, all_pairs, end_to_end
 
 UNITS = {"energy": "eV", "length": "angstrom"}
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Energy (eV), forces (eV/A, shape (N, 3)) and stress (eV/A^3, tension positive).
-
-    `charges` (e, shape (N,)) are those of a potential that predicts them.
-    """
-
-    energy: float
-    forces: np.ndarray
-    stress: np.ndarray
-    charges: np.ndarray | None = None
+#: Molecules up to this many atoms list all pairs, which is faster than finding near ones.
+ALL_PAIRS = 32
 
 
 @dataclass(frozen=True)
@@ -49,11 +46,17 @@ class Potential:
         Symbols it knows.
     header
         Header of its file: architecture, baseline, validity, calibration.
+    baseline
+        What is added to the network, or ``None``.
+    run
+        `gradient.by_hand`, or that compiled.
     """
 
     model: CartesianACE
     species: tuple[str, ...]
     header: Mapping
+    baseline: CalculatorPotential | None = None
+    run: Run = by_hand
 
     def evaluate(
         self,
@@ -62,6 +65,9 @@ class Potential:
         box: np.ndarray,
         pbc: Sequence[bool] = (True, True, True),
         charge: float = 0.0,
+        *,
+        stress: bool = True,
+        verlet: VerletList | None = None,
     ) -> Evaluation:
         """Energy, forces and stress of one configuration.
 
@@ -72,41 +78,166 @@ class Potential:
         species
             Symbols, or their numbers in `Potential.species`; length N.
         box
-            Shape (3, 3), A; rows are box vectors.
+            Shape (3, 3), A; rows are box vectors, which may be zero where none repeats.
         pbc
             Which box vectors repeat.
         charge
             Total, e; of a potential that predicts charges.
+        stress
+            Whether it is wanted: some baselines take long over it.
+        verlet
+            Neighbour list of this system, kept between calls.
 
         Raises
         ------
         SchemaError
             When a species is unknown.
         InputError
-            When charges cannot be summed: see `ewald.far_energy`.
+            When a position is not finite, two atoms are at the same place, or charges
+            cannot be summed: see `ewald.far_energy`.
         """
+        numbers = self.numbers(species)
+        rows, index = (verlet or VerletList(self.model.cutoff)).rows(positions, box, pbc)
+        if self.model.charges is None:
+            (found,) = self.of_rows(rows, index, numbers, [box])
+        else:
+            place = np.array(positions, float), np.array(box, float), tuple(pbc)
+            found = self._charged(rows, index, numbers, System(*place, charge))
+        return self._with_baseline(found, positions, numbers, box, pbc, stress)
+
+    def evaluate_many(
+        self,
+        positions: Sequence[np.ndarray] | np.ndarray,
+        species: Sequence,
+        boxes: Sequence[np.ndarray] | np.ndarray | None = None,
+        pbc: Sequence[bool] = (True, True, True),
+        charge: float = 0.0,
+        *,
+        stress: bool = True,
+        verlets: Sequence[VerletList] | None = None,
+    ) -> list[Evaluation]:
+        """`evaluate` of B configurations at once: replicas, or different systems.
+
+        A potential that predicts charges takes one after the other.
+
+        Parameters
+        ----------
+        positions
+            B arrays (N, 3), A; of replicas one of shape (B, N, 3).
+        species
+            Of one configuration for all of them, or B of these.
+        boxes
+            Shape (3, 3) for all, or (B, 3, 3), A; ``None`` when nothing repeats.
+        pbc, charge, stress
+            As `evaluate`.
+        verlets
+            B neighbour lists.
+        """
+        n, none = len(positions), np.zeros((3, 3))
+        if boxes is None:
+            boxes, pbc = none, (False, False, False)
+        boxes = np.broadcast_to(boxes, (n, 3, 3))
+        shared = isinstance(species[0], (str, int, np.integer))
+        lists = verlets or [VerletList(self.model.cutoff)] * n
+        if self.model.charges is not None:
+            whose = [species] * n if shared else species
+            each = zip(positions, whose, boxes, lists, strict=True)
+            return [
+                self.evaluate(x, own, box, pbc, charge, stress=stress, verlet=verlet)
+                for x, own, box, verlet in each
+            ]
+        kinds = [self.numbers(species)] * n if shared else [*map(self.numbers, species)]
+        if shared and not any(pbc) and 1 < len(kinds[0]) <= ALL_PAIRS:
+            rows, index = all_pairs(np.asarray(positions, float))
+        else:
+            near = [
+                own.rows(x, box, pbc)
+                for own, x, box in zip(lists, positions, boxes, strict=True)
+            ]
+            rows, index = end_to_end(near, self.model.cutoff)
+        sizes = [len(own) for own in kinds]
+        found = self.of_rows(rows, index, np.concatenate(kinds), boxes, sizes)
+        return [
+            self._with_baseline(e, x, numbers, box, pbc, stress)
+            for e, x, numbers, box in zip(found, positions, kinds, boxes, strict=True)
+        ]
+
+    def numbers(self, species: Sequence[str] | np.ndarray) -> np.ndarray:
+        """Place of each species in `Potential.species`; numbers stay as they are."""
         numbers = np.asarray(species)
         if numbers.dtype.kind not in "iu":
             numbers = species_numbers(numbers, self.species)
-        found = neighbours(positions, box, pbc, self.model.cutoff)
-        edges = torch.as_tensor(vectors(positions, found), dtype=self.model.dtype)
-        index = torch.from_numpy(found.index)
-        system = System(
-            np.asarray(positions, float), np.asarray(box, float), tuple(pbc), charge
+        return numbers.astype(np.int64)
+
+    def of_rows(
+        self,
+        rows: np.ndarray,
+        index: np.ndarray,
+        numbers: np.ndarray,
+        boxes: Sequence[np.ndarray] | np.ndarray,
+        sizes: Sequence[int] | None = None,
+    ) -> list[Evaluation]:
+        """The network alone, of configurations end to end with their neighbours.
+
+        Parameters
+        ----------
+        rows, index
+            Vectors to neighbours (N, K, 3), A, and their indices (N, K), padded.
+        numbers
+            Of the species, shape (N,).
+        boxes
+            B boxes (3, 3), A.
+        sizes
+            Atoms of each configuration; one holds all without.
+        """
+        vectors = torch.as_tensor(rows, dtype=self.model.dtype)
+        near, kinds = torch.from_numpy(index), torch.from_numpy(numbers)
+        each, slopes = energies_and_slopes(self.model, vectors, kinds, near, self.run)
+        forces = forces_on_atoms(slopes, near, None, len(numbers)).numpy()
+        strain = torch.bmm(vectors.transpose(1, 2), slopes).double().numpy()
+        starts = np.concatenate([[0], np.cumsum(sizes or [len(numbers)])])
+        energy = np.add.reduceat(each.numpy(), starts[:-1])
+        virial = np.add.reduceat(strain, starts[:-1])
+        virial = 0.5 * (virial + virial.swapaxes(1, 2))
+        volumes = np.abs(np.linalg.det(np.asarray(boxes)))
+        return [
+            Evaluation(
+                float(energy[b]),
+                forces[starts[b] : starts[b + 1]],
+                virial[b] / volumes[b] if volumes[b] else None,
+                each[starts[b] : starts[b + 1]].numpy(),
+            )
+            for b in range(len(energy))
+        ]
+
+    def _charged(self, rows, index, numbers, system: System) -> Evaluation:
+        vectors = torch.as_tensor(rows, dtype=self.model.dtype)
+        near, kinds = torch.from_numpy(index), torch.from_numpy(numbers)
+        each, slopes, charged = charged_energies_and_slopes(
+            self.model, vectors, kinds, near, system
         )
-        kinds = torch.from_numpy(numbers.astype(np.int64))
-        energy, slopes, charged = energy_and_slopes(
-            self.model, edges, kinds, index, system
+        forces = forces_on_atoms(slopes, near, None, len(numbers)) - charged.positions
+        virial = torch.einsum("nki,nkj->ij", vectors, slopes) + charged.strain
+        volume = abs(float(np.linalg.det(system.box)))
+        return Evaluation(
+            float(each.sum()) + charged.energy,
+            forces.numpy(),
+            (0.5 * (virial + virial.T) / volume).numpy() if volume else None,
+            charges=charged.charges.numpy(),
         )
-        forces = forces_on_atoms(slopes, index, None, len(numbers))
-        virial = torch.einsum("nki,nkj->ij", edges, slopes).numpy()
-        charges = None
-        if charged is not None:
-            forces, charges = forces - charged.positions, charged.charges.numpy()
-            virial = virial + charged.strain.numpy()
-        volume = abs(float(np.linalg.det(box)))
-        stress = 0.5 * (virial + virial.T) / volume
-        return Evaluation(energy, forces.numpy(), stress, charges)
+
+    def _with_baseline(self, found, positions, numbers, box, pbc, stress) -> Evaluation:
+        if self.baseline is None:
+            return found
+        symbols = [self.species[k] for k in numbers]
+        base = self.baseline.evaluate(positions, symbols, box, pbc, stress=stress)
+        both = found.stress is not None and base.stress is not None
+        return Evaluation(
+            found.energy + base.energy,
+            found.forces + base.forces,
+            found.stress + base.stress if both else None,
+            charges=found.charges,
+        )
 
 
 def save_potential(path: Path | str, result: TrainingResult, validity: Mapping) -> None:
@@ -128,22 +259,36 @@ def save_potential(path: Path | str, result: TrainingResult, validity: Mapping) 
         "species": list(result.settings.species),
         "units": UNITS,
         "cutoff": result.settings.cutoff,
-        "baseline": "none; Coulomb of predicted charges is part of the energy"
-        if settings["charges"]
-        else "formal-charge Coulomb, to be added by the MD engine",
+        "baseline": result.baseline,
         "validity": dict(validity),
         "calibration": {"held_out": result.curve[-1] if result.curve else None},
     }
     write_model(path, "potential/1", header, result.tensors)
 
 
-def load_potential(path: Path | str) -> Potential:
+def load_potential(
+    path: Path | str, *, baseline: Baseline = None, compile: bool = False
+) -> Potential:
     """Read a `potential/1` file.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    baseline
+        What its training frames were without: an ASE calculator, a function that makes
+        one, or ``"engine"`` where the program that moves the atoms adds it.
+    compile
+        Compile the network for MD: three times as fast after a minute or two, which are
+        spent again for another number of atoms. Needs a C++ compiler. Potentials that
+        predict charges cannot be compiled.
 
     Raises
     ------
     SchemaError
-        When the file is broken or of another architecture.
+        When the file is broken, of another architecture, or of another baseline.
+    InputError
+        When a potential with charges is to be compiled.
     """
     header, arrays = read_model(path, "potential/1")
     if header["architecture"] != "cartesian-ace/2":
@@ -162,63 +307,24 @@ def load_potential(path: Path | str) -> Potential:
             f"{path}: weights and settings do not fit", wanted="those of one training",
             got=str(exc).splitlines()[0], mend="train again",
         ) from exc  # fmt: skip
-    return Potential(model, settings.species, header)
+    added = checked_baseline(header["baseline"], baseline, path)
+    if compile and model.charges is not None:
+        raise InputError(
+            f"{path} predicts charges, whose sums cannot be compiled",
+            wanted="compile=False", got="compile=True", mend="leave compile out",
+        )  # fmt: skip
+    run = Compiled() if compile else by_hand
+    return Potential(model, settings.species, header, added, run)
 
 
 @functools.lru_cache(maxsize=4)
-def cached_potential(path: str, digest: str) -> Potential:
+def cached_potential(
+    path: str, digest: str, baseline=None, compile: bool = False
+) -> Potential:
     """`load_potential`, once per process and content (`digest` is the file's SHA-256)."""
-    from ...core.artefact import sha256
-
     if sha256(path) != digest:
         raise SchemaError(
             f"{path} has changed since the force was made", wanted=digest,
             got=sha256(path), mend="make the force again",
         )  # fmt: skip
-    return load_potential(path)
-
-
-def errors(potential: Potential, sets: Sequence[xr.Dataset]) -> dict:
-    """Errors on labelled frames.
-
-    Parameters
-    ----------
-    potential
-        What is judged.
-    sets
-        `frames/1` with the labels the potential was trained on (its residual).
-
-    Returns
-    -------
-    dict
-        ``force_rmse``, ``force_mae`` (eV/A), ``force_rmse_by_species``, ``energy_rmse``
-        (meV/atom, about the mean error), ``stress_rmse`` (GPa, ``None`` without labels),
-        ``forces_predicted`` (eV/A, all atoms of all frames).
-    """
-    cutoff = potential.model.cutoff
-    energy, stress, predicted, wanted, kinds = [], [], [], [], []
-    for f in load_frames(sets, potential.species, cutoff):
-        b = batch([f], cutoff, potential.model.dtype)
-        e, forces, virial = derivatives(potential.model, b)
-        energy.append((float(e[0]) - f.energy) / len(f.species))
-        predicted.append(forces.numpy().astype(float))
-        wanted.append(f.forces)
-        kinds.append(f.species)
-        if f.virial is not None:
-            stress.append((virial[0].numpy() - f.virial) / f.volume)
-    difference = np.concatenate(predicted) - np.concatenate(wanted)
-    kind = np.concatenate(kinds)
-    unit = EV / ANGSTROM**3 / GPA
-    return {
-        "force_rmse": float(np.sqrt((difference**2).mean())),
-        "force_mae": float(np.abs(difference).mean()),
-        "force_rmse_by_species": {
-            name: float(np.sqrt((difference[kind == number] ** 2).mean()))
-            for number, name in enumerate(potential.species)
-        },
-        "energy_rmse": float(1e3 * np.std(energy)),
-        "stress_rmse": float(np.sqrt(np.mean(np.square(stress))) * unit)
-        if stress
-        else None,
-        "forces_predicted": np.concatenate(predicted),
-    }
+    return load_potential(path, baseline=baseline, compile=compile)

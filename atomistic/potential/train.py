@@ -18,6 +18,7 @@ from torch import Tensor
 from ...core.artefact import replacing
 from ...core.errors import InputError
 from ...core.units import ANGSTROM, EV, GPA
+from .baseline import baseline_record
 from .charges import first_energy, label_errors
 from .core_repulsion import closest_pairs, nuclear_charges
 from .data import Batch, Frame, batch, load_frames
@@ -86,11 +87,14 @@ class TrainingResult:
     ----------
     curve
         Points {"step", "loss", "force_rmse" (eV/A), "stress_rmse" (GPa)}.
+    baseline
+        What was subtracted from the labels (`baseline_record`), or ``None``.
     """
 
     settings: TrainingSettings
     tensors: dict[str, np.ndarray]
     curve: list[dict]
+    baseline: dict | None = None
 
 
 def train(
@@ -120,6 +124,7 @@ def train(
         When there are fewer frames than a batch, or the loss is not finite.
     """
     cutoff = settings.cutoff / ANGSTROM
+    baseline = baseline_record([*training, *validation])
     frames = load_frames(training, settings.species, cutoff)
     if len(frames) < settings.batch:
         raise InputError(
@@ -143,7 +148,7 @@ def train(
             progress(run.step, settings.steps, run.text())
     tensors = {k: v.numpy() for k, v in run.average.items()}
     tensors |= {k: v.numpy() for k, v in run.core.items()}
-    return TrainingResult(settings, tensors, run.curve)
+    return TrainingResult(settings, tensors, run.curve, baseline)
 
 
 class _Training:

@@ -33,7 +33,7 @@ def bulk(inputs: dict[str, Path], settings: dict, out: Path, context) -> dict:
     """Bulk ML-MD of one replica."""
     s = settings
     cell = make_cell("bulk", s)
-    forces = [to_openmm(inputs["train"] / POTENTIAL, cell.species)]
+    forces = [to_openmm(inputs["train"] / POTENTIAL, cell.species, baseline="engine")]
     chain = Chain(context, s, cell, forces, "ML-MD, bulk", s["equilibrate"] + s["length"])
     _produce(chain, s, inputs, s["replica"], out / "bulk.nc")
     return {}
@@ -59,7 +59,7 @@ def slab(inputs: dict[str, Path], settings: dict, out: Path, context) -> dict:
     """
     s = settings
     cell = make_cell("slab", s)
-    forces = [to_openmm(inputs["train"] / POTENTIAL, cell.species)]
+    forces = [to_openmm(inputs["train"] / POTENTIAL, cell.species, baseline="engine")]
     total = s["melt"] + s["equilibrate"] + s["length"]
     chain = Chain(context, s, cell, forces, "ML-MD, slab", total)
     seed = s["seed"] + 1000 * (s["replica"] + 1)

@@ -68,7 +68,7 @@ def train(inputs: dict[str, Path], settings: dict, out: Path, context) -> dict:
 def validate(inputs: dict[str, Path], settings: dict, out: Path, context) -> dict:
     """Held-out errors, NVE drift, and cost per step beside the oracle's."""
     path = inputs["train"] / POTENTIAL
-    potential = load_potential(path)
+    potential = load_potential(path, baseline="engine")
     labels, left = _sets(inputs, "held_out"), _sets(inputs, "held_out_residual")
     reports = {k: errors(potential, [r]) for k, r in zip(KINDS, left, strict=True)}
     both = errors(potential, left)
@@ -130,7 +130,7 @@ def _last_state(frames: xr.Dataset) -> MDState:
 def _nve(path: Path, bulk: xr.Dataset, s: dict, context) -> float:
     """Drift of the total energy of bulk ML-MD without a thermostat, meV/atom/ps."""
     cell = make_cell("bulk", s)
-    forces = [to_openmm(path, cell.species)]
+    forces = [to_openmm(path, cell.species, baseline="engine")]
     chain = Chain(context, s, cell, forces, "ML-MD, NVE", PS + s["nve"])
     start = chain.go(_last_state(bulk), PS, s["temperature"], s["seed"]).final
     run = chain.go(start, s["nve"], s["temperature"], s["seed"], friction=0.0)
@@ -143,8 +143,9 @@ def _cost(path: Path, bulk: xr.Dataset, s: dict, context) -> dict:
     """Milliseconds per MD step, ML and oracle in turns, median of each (one thread)."""
     cell, cutoff = make_cell("bulk", s), s["oracle_cutoff"] / NM
     md = MDSettings(s["temperature"], s["timestep"], s["friction"], s["seed"])
+    potential = to_openmm(path, cell.species, baseline="engine")
     contexts = {
-        "ms_per_step": make_system(cell, to_openmm(path, cell.species), cutoff=cutoff),
+        "ms_per_step": make_system(cell, potential, cutoff=cutoff),
         "oracle_ms_per_step": make_system(
             cell, short_range_force(cell.species, cutoff), cutoff=cutoff
         ),

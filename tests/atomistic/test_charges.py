@@ -3,9 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from scipy.spatial.transform import Rotation
 
-from mesobridge.atomistic.potential import Potential, data, ewald
+from mesobridge.atomistic.potential import (
+    MesobridgeCalculator,
+    Potential,
+    VerletList,
+    data,
+    ewald,
+)
 from mesobridge.atomistic.potential.charges import (
     Charges,
     born_charges,
@@ -256,6 +263,23 @@ def test_the_total_charge_is_kept(potential, total):
     found = potential.evaluate(x, s, box, pbc, total)
     assert found.charges.sum() == pytest.approx(total, abs=1e-12)
     assert found.charges[s == 0].std() > 1e-3  # they feel their surroundings
+
+
+def test_ase_and_many_at_once_take_charges(potential):
+    x, s, box, pbc = in_place("slab")
+    alone = potential.evaluate(x, s, box, pbc, 1.0)
+    many = potential.evaluate_many([x, x], s, box, pbc, 1.0)
+    kept = VerletList(CUTOFF, 1.0)
+    many += [potential.evaluate(x, s, box, pbc, 1.0, verlet=kept)]
+    for found in many:
+        assert found.energy == pytest.approx(alone.energy, abs=1e-10)
+        np.testing.assert_allclose(found.forces, alone.forces, atol=1e-10)
+        np.testing.assert_allclose(found.charges, alone.charges, atol=1e-12)
+    symbols = np.array(potential.species)[s]
+    atoms = Atoms(symbols, x, cell=box, pbc=pbc)
+    atoms.calc = MesobridgeCalculator(potential, charge=1.0)
+    assert atoms.get_potential_energy() == pytest.approx(alone.energy, abs=1e-10)
+    assert atoms.get_charges().sum() == pytest.approx(1.0, abs=1e-12)
 
 
 def frames_of(*kinds, labels=None):

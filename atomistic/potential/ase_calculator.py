@@ -1,0 +1,100 @@
+"""A trained potential as an ASE calculator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ase.calculators.calculator import (
+    Calculator,
+    PropertyNotImplementedError,
+    all_changes,
+)
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from .baseline import Baseline
+from .potential import Potential, load_potential
+from .verlet import VerletList
+
+
+class MesobridgeCalculator(Calculator):
+    """ASE calculator of a `potential/1` file (eV, A; stress with tension positive).
+
+    Parameters
+    ----------
+    potential
+        Path of the file, or a `Potential`.
+    charge
+        Total, e; of a potential that predicts charges.
+    baseline, compile
+        As `load_potential`; of files only.
+    skin
+        Of the neighbour list, A (`VerletList`).
+
+    Raises
+    ------
+    InputError
+        When there is no such file.
+    SchemaError
+        When the file is broken or of another baseline; when atoms are given, for a
+        species that is unknown.
+
+    Examples
+    --------
+    >>> atoms.calc = MesobridgeCalculator("potential.safetensors")  # doctest: +SKIP
+    >>> atoms.get_potential_energy()  # doctest: +SKIP
+    """
+
+    implemented_properties = [
+        "energy",
+        "free_energy",
+        "energies",
+        "forces",
+        "stress",
+        "charges",
+    ]
+
+    def __init__(
+        self,
+        potential: Path | str | Potential,
+        *,
+        charge: float = 0.0,
+        baseline: Baseline = None,
+        compile: bool = False,
+        skin: float = 1.0,
+    ):
+        super().__init__()
+        if not isinstance(potential, Potential):
+            potential = load_potential(potential, baseline=baseline, compile=compile)
+        self.potential, self.charge = potential, charge
+        self._verlet = VerletList(potential.model.cutoff, skin)
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        """Fill ``results``; see `ase.calculators.calculator.Calculator`."""
+        super().calculate(atoms, properties, system_changes)
+        atoms = self.atoms if atoms is None else atoms
+        found = self.potential.evaluate(
+            atoms.positions,
+            atoms.symbols,
+            atoms.cell.array,
+            atoms.pbc,
+            self.charge,
+            stress="stress" in properties,
+            verlet=self._verlet,
+        )
+        self.results = {
+            "energy": found.energy,
+            "free_energy": found.energy,
+            "forces": found.forces,
+        }
+        if found.energies is not None:
+            self.results["energies"] = found.energies
+        if found.charges is not None:
+            self.results["charges"] = found.charges
+        if found.stress is not None:
+            self.results["stress"] = full_3x3_to_voigt_6_stress(found.stress)
+        missing = [p for p in properties if p not in self.results]
+        if missing:
+            raise PropertyNotImplementedError(
+                f"no {', '.join(missing)}: a cell without volume has no stress, a "
+                "baseline or charges no energies of atoms"
+            )

@@ -1,0 +1,149 @@
+"""Neighbour lists that are kept while atoms move little (Verlet lists).
+
+Source: Verlet 1967, doi:10.1103/PhysRev.159.98.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import vesin
+
+from ...core.errors import InputError
+
+
+class VerletList:
+    """Vectors to neighbours of one system, step after step.
+
+    Pairs are listed out to `cutoff` + `skin` and listed again once an atom has moved by
+    half the skin, or when the box or the number of atoms changes; at every call only
+    those inside the cut-off are handed out, so results are those of a new list.
+
+    Parameters
+    ----------
+    cutoff
+        A.
+    skin
+        A; zero makes a new list at every call.
+    """
+
+    def __init__(self, cutoff: float, skin: float = 0.0):
+        self.cutoff, self.skin = cutoff, skin
+        self.builds = 0
+        self._start = np.empty((0, 3))
+        self._cell: tuple = ()
+
+    def rows(
+        self, positions: np.ndarray, box: np.ndarray, pbc: Sequence[bool]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors to neighbours (N, K, 3), A, and their indices (N, K), padded.
+
+        Parameters
+        ----------
+        positions
+            Shape (N, 3), A; wrapped or unwrapped.
+        box
+            Shape (3, 3), A; rows are box vectors, zero where nothing repeats.
+        pbc
+            Which box vectors repeat.
+
+        Raises
+        ------
+        InputError
+            When a position is not finite or two atoms are at the same place.
+        """
+        positions, box = np.asarray(positions, float), np.asarray(box, float)
+        cell = (box.tobytes(), *map(bool, pbc))
+        if not self._holds(positions, cell):
+            self._build(positions, box, cell)
+        i, j = self._pairs
+        between = positions.take(j, axis=0) - positions.take(i, axis=0) + self._shift
+        square = np.einsum("ek,ek->e", between, between)
+        _check(positions, square)
+        inside = np.flatnonzero(square < self.cutoff**2)
+        close = between.take(inside, axis=0)
+        return padded(i[inside], j[inside], close, len(positions), self.cutoff)
+
+    def _holds(self, positions: np.ndarray, cell: tuple) -> bool:
+        if self.skin == 0 or cell != self._cell or positions.shape != self._start.shape:
+            return False
+        moved = positions - self._start
+        # Not "<": of NaN this is false as well.
+        return bool(np.einsum("ik,ik->i", moved, moved).max() <= (0.5 * self.skin) ** 2)
+
+    def _build(self, positions: np.ndarray, box: np.ndarray, cell: tuple) -> None:
+        _check(positions, np.ones(1))  # of infinity the search would not end
+        finder = vesin.NeighborList(
+            cutoff=self.cutoff + self.skin, full_list=True, sorted=True
+        )
+        i, j, shift = finder.compute(
+            points=positions, box=box, periodic=list(cell[1:]), quantities="ijS"
+        )
+        self._pairs = i.astype(np.int64), j.astype(np.int64)
+        self._shift = shift @ box
+        self._start, self._cell = positions.copy(), cell
+        self.builds += 1
+
+
+def padded(
+    i: np.ndarray, j: np.ndarray, between: np.ndarray, n: int, cutoff: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs sorted by their first atom as rows, one for each of `n` atoms.
+
+    Empty places hold the atom itself, at twice the cut-off.
+    """
+    count = np.bincount(i, minlength=n)
+    slot = np.arange(len(i)) - np.repeat(np.cumsum(count) - count, count)
+    width = int(count.max(initial=1))
+    index = np.repeat(np.arange(n)[:, None], width, axis=1)
+    rows = np.zeros((n, width, 3))
+    rows[..., 0] = 2 * cutoff
+    index[i, slot] = j
+    rows[i, slot] = between
+    return rows, index
+
+
+def all_pairs(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of B configurations (B, N, 3) of which nothing repeats, end to end.
+
+    Every other atom is a neighbour: beyond the cut-off the basis is zero.
+    """
+    copies, n = positions.shape[:2]
+    others = np.arange(n - 1)[None, :] + (np.arange(n - 1) >= np.arange(n)[:, None])
+    rows = positions[:, others] - positions[:, :, None]
+    square = np.einsum("bnkx,bnkx->bnk", rows, rows)
+    _check(positions, square)
+    index = others + n * np.arange(copies)[:, None, None]
+    return rows.reshape(-1, n - 1, 3), index.reshape(-1, n - 1)
+
+
+def end_to_end(
+    parts: Sequence[tuple[np.ndarray, np.ndarray]], cutoff: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of several configurations as those of one, padded to the longest."""
+    sizes = [len(index) for _, index in parts]
+    width = max(index.shape[1] for _, index in parts)
+    joined = np.repeat(np.arange(sum(sizes))[:, None], width, axis=1)
+    vectors = np.zeros((sum(sizes), width, 3))
+    vectors[..., 0] = 2 * cutoff
+    start = 0
+    for rows, index in parts:
+        n, k = index.shape
+        vectors[start : start + n, :k] = rows
+        joined[start : start + n, :k] = index + start
+        start += n
+    return vectors, joined
+
+
+def _check(positions: np.ndarray, square: np.ndarray) -> None:
+    if not np.isfinite(positions).all():
+        raise InputError(
+            "positions are not finite", wanted="numbers", got="NaN or infinity",
+            mend="a simulation that exploded needs a shorter step or a better start",
+        )  # fmt: skip
+    if not square.min(initial=1.0) > 0:
+        raise InputError(
+            "two atoms are at the same place", wanted="distances above zero",
+            got="zero", mend="check the positions and the box",
+        )  # fmt: skip

@@ -1,0 +1,226 @@
+"""A potential in ASE, in batches, with kept neighbour lists and compiled."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms, units
+from ase.calculators.calculator import PropertyNotImplementedError
+from ase.md.verlet import VelocityVerlet
+from potentials import CUTOFF, molecules, untrained
+
+from mesobridge.atomistic.potential import (
+    MesobridgeCalculator,
+    Potential,
+    VerletList,
+    load_potential,
+)
+from mesobridge.core.errors import InputError, SchemaError
+
+ALL = (True, True, True)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return untrained(tmp_path_factory.mktemp("p") / "p.safetensors", scale=0.3)
+
+
+@pytest.fixture(scope="module")
+def potential(path):
+    """In double precision."""
+    loaded = load_potential(path)
+    return Potential(loaded.model.double(), loaded.species, loaded.header)
+
+
+def water(pbc=True):
+    x, symbols, box = molecules()
+    return Atoms(symbols, x, cell=box, pbc=pbc)
+
+
+def test_calculator_gives_what_the_potential_gives(potential):
+    atoms = water()
+    atoms.calc = MesobridgeCalculator(potential)
+    expected = potential.evaluate(atoms.positions, atoms.symbols, atoms.cell.array)
+    assert atoms.get_potential_energy() == pytest.approx(expected.energy, abs=1e-10)
+    assert atoms.get_potential_energies().sum() == pytest.approx(expected.energy)
+    np.testing.assert_allclose(atoms.get_forces(), expected.forces, atol=1e-10)
+    stress = atoms.get_stress(voigt=False)
+    np.testing.assert_allclose(stress, expected.stress, atol=1e-12)
+
+
+def test_calculator_keeps_results_until_atoms_change(potential, monkeypatch):
+    atoms, calls = water(), []
+    calculator = atoms.calc = MesobridgeCalculator(potential)
+    calculate = calculator.calculate
+    monkeypatch.setattr(
+        calculator, "calculate", lambda *a: (calls.append(1), calculate(*a))
+    )
+    before = atoms.get_potential_energy()
+    atoms.get_forces()
+    atoms.get_stress()
+    assert len(calls) == 1
+    atoms.positions[0, 0] += 0.1
+    assert atoms.get_potential_energy() != before
+    assert len(calls) == 2
+
+
+def test_calculator_conserves_energy(potential):
+    atoms = water()
+    atoms.calc = MesobridgeCalculator(potential)
+    rng = np.random.default_rng(1)
+    atoms.set_velocities(rng.normal(0, 0.01, (len(atoms), 3)))
+    change = {}
+    for step in (0.2, 0.1):
+        moving = atoms.copy()
+        moving.calc = MesobridgeCalculator(potential)
+        energies = []
+        dynamics = VelocityVerlet(moving, step * units.fs)
+        dynamics.attach(lambda a=moving, e=energies: e.append(a.get_total_energy()))
+        dynamics.run(round(6 / step))
+        change[step] = np.std(energies)
+    # The shadow energy's distance shrinks with the square of the step.
+    assert change[0.2] / change[0.1] == pytest.approx(4, rel=0.25)
+
+
+def test_small_cells_are_their_supercells(potential):
+    """One molecule in a cell much smaller than the cut-off, skewed; slabs and wires."""
+    x, symbols, _ = molecules(1)
+    cell = np.array([[3.1, 0, 0], [0.7, 2.9, 0], [-0.4, 0.5, 3.3]])
+    for pbc, repeat in ((ALL, (2, 2, 2)), ((1, 1, 0), (3, 3, 1)), ((0, 0, 1), (1, 1, 3))):
+        small = Atoms(symbols, x, cell=cell, pbc=pbc)
+        large = small * repeat
+        small.calc, large.calc = (MesobridgeCalculator(potential) for _ in range(2))
+        n = np.prod(repeat)
+        energy = n * small.get_potential_energy()
+        assert large.get_potential_energy() == pytest.approx(energy, abs=1e-9)
+        forces = np.tile(small.get_forces(), (n, 1))
+        np.testing.assert_allclose(large.get_forces(), forces, atol=1e-10)
+        if pbc == ALL:
+            np.testing.assert_allclose(small.get_stress(), large.get_stress(), atol=1e-10)
+
+
+def test_a_molecule_needs_no_cell(potential):
+    atoms = water(False)
+    atoms.calc = MesobridgeCalculator(potential)
+    boxed = atoms.get_potential_energy()
+    atoms.cell[:] = 0
+    assert atoms.get_potential_energy() == pytest.approx(boxed, abs=1e-12)
+    assert np.abs(atoms.get_forces().sum(0)).max() < 1e-12
+    with pytest.raises(PropertyNotImplementedError, match="without volume"):
+        atoms.calc.get_property("stress", atoms)
+
+
+def test_calculator_refuses_what_it_cannot_do(path, potential, tmp_path):
+    with pytest.raises(InputError, match="no file"):
+        MesobridgeCalculator(tmp_path / "none.safetensors")
+    atoms = Atoms("OArH", np.eye(3), calculator=MesobridgeCalculator(path))
+    with pytest.raises(SchemaError, match="(?s)does not know.*got: *Ar"):
+        atoms.get_potential_energy()
+    atoms = water()
+    atoms.calc = MesobridgeCalculator(path)
+    atoms.positions[1] = atoms.positions[0]
+    with pytest.raises(InputError, match="at the same place"):
+        atoms.get_forces()
+    atoms.positions[1] = np.nan
+    with pytest.raises(InputError, match="not finite"):
+        atoms.get_forces()
+
+
+def test_a_kept_list_gives_a_new_list(potential):
+    """Random walk with jumps over the boundary and a box that changes."""
+    x, symbols, box = molecules()
+    rng = np.random.default_rng(5)
+    numbers, kept = potential.numbers(symbols), VerletList(CUTOFF, 0.8)
+    for step in range(40):
+        x = x + rng.normal(0, 0.02, x.shape)
+        if step == 20:
+            x[7] += box[1]
+        if step == 30:
+            x, box = 1.01 * x, 1.01 * box
+        new = potential.evaluate(x, numbers, box)
+        old = potential.evaluate(x, numbers, box, verlet=kept)
+        assert old.energy == pytest.approx(new.energy, abs=1e-10)
+        np.testing.assert_allclose(old.forces, new.forces, atol=1e-10)
+        np.testing.assert_allclose(old.stress, new.stress, atol=1e-12)
+    assert 3 <= kept.builds <= 12
+
+
+def test_replicas_at_once_are_one_by_one(potential):
+    x, symbols, box = molecules()
+    rng = np.random.default_rng(2)
+    many = x + rng.normal(0, 0.05, (5, *x.shape))
+    boxes = box * rng.uniform(0.97, 1.03, (5, 1, 1))
+    for repeats in (True, False):
+        found = potential.evaluate_many(many, symbols, boxes if repeats else None)
+        for e, one, cell in zip(found, many, boxes, strict=True):
+            cell = cell if repeats else np.zeros((3, 3))
+            alone = potential.evaluate(one, symbols, cell, (repeats,) * 3)
+            assert e.energy == pytest.approx(alone.energy, abs=1e-10)
+            np.testing.assert_allclose(e.forces, alone.forces, atol=1e-10)
+            if repeats:
+                np.testing.assert_allclose(e.stress, alone.stress, atol=1e-10)
+
+
+def test_different_systems_at_once(path):
+    """In single precision, with lists of their own sizes."""
+    potential = load_potential(path)
+    systems = [molecules(1), molecules(8), molecules(27, seed=4)]
+    x, symbols, boxes = zip(*systems, strict=True)
+    found = potential.evaluate_many(x, symbols, np.array(boxes))
+    for e, system in zip(found, systems, strict=True):
+        alone = potential.evaluate(*system)
+        assert e.energy == pytest.approx(alone.energy, abs=1e-6 * len(system[1]))
+        np.testing.assert_allclose(e.forces, alone.forces, atol=1e-5)
+
+
+def test_a_single_atom_has_its_own_energy(potential):
+    alone = potential.evaluate_many(np.zeros((2, 1, 3)), ["O"])
+    one = potential.evaluate(np.zeros((1, 3)), ["O"], np.eye(3) * 20)
+    assert [e.energy for e in alone] == pytest.approx([one.energy] * 2, abs=1e-12)
+    assert np.abs(one.forces).max() == 0
+
+
+@pytest.mark.slow
+def test_compiled_is_uncompiled(path):
+    plain, fast = load_potential(path), load_potential(path, compile=True)
+    x, symbols, box = molecules(8)
+    rng = np.random.default_rng(3)
+    widths = set()
+    for _ in range(6):
+        x = x + rng.normal(0, 0.05, x.shape)
+        widths.add(VerletList(CUTOFF).rows(x, box, ALL)[1].shape[1])
+        expected, found = (p.evaluate(x, symbols, box) for p in (plain, fast))
+        assert found.energy == pytest.approx(expected.energy, abs=1e-5)
+        np.testing.assert_allclose(found.forces, expected.forces, atol=2e-5)
+    assert len(widths) > 1
+    frames = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    assert frames == 1
+
+
+@pytest.mark.slow
+def test_without_a_compiler_it_warns_and_goes_on(path):
+    code = f"""
+import sys, warnings
+sys.path.insert(0, "tests/helpers")
+from potentials import molecules
+from mesobridge.atomistic.potential import load_potential
+plain, fast = (load_potential({str(path)!r}, compile=c) for c in (False, True))
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    energies = [p.evaluate(*molecules(1)).energy for p in (plain, fast, fast)]
+assert energies[0] == energies[1] == energies[2], energies
+print([str(w.message) for w in told if "not compiled" in str(w.message)])
+"""
+    environment = {
+        **os.environ, "CXX": "no-such-compiler",
+        "TORCHINDUCTOR_CACHE_DIR": str(path.parent),
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("not compiled") == 1
