@@ -94,6 +94,7 @@ def copper(seed: int = 0) -> Task:
         hidden=16,
         steps=200,
         learning_rate=0.02,
+        energy_weight=0.1,
     )
     training, held_out = (labels.isel(frame=s) for s in (slice(40), slice(40, 80)))
     return Task("Cu13, EMT", training, held_out, morse, "Morse", settings, (5, 10, 40), 1)
