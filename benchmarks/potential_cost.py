@@ -119,7 +119,7 @@ def peers(rounds: int) -> list[dict]:
             return []
     paths = os.pathsep.join([str(HERE), str(Path(mesobridge.__file__).parents[1])])
     told = subprocess.run(  # noqa: S603
-        [str(python), str(HERE / "peers" / "potential_cost.py"), str(rounds)],
+        [str(python), str(HERE / "peers" / "mace_tensornet.py"), str(rounds)],
         check=True, capture_output=True, text=True,
         env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
