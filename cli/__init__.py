@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 
 from ..core.errors import InputError, MesobridgeError
 from . import potentials, trajectories
+from .stopping import signals, stop_on_signals, tell
 
 app = typer.Typer(
     name="mesobridge",
@@ -90,24 +90,13 @@ def run(
     from ..bridges.jobs import REPORT, run_job
     from ..bridges.pipeline.summary import headline
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stopped)
+    stop_on_signals()
     job = run_job(config, out, workers=workers, first=first, until=until)
     for line in headline(job.summary):
         typer.echo(line)
     typer.echo(f"summary   {job.folder / 'summary.json'}")
     if (job.folder / REPORT).is_file():
         typer.echo(f"report    {job.folder / REPORT}")
-
-
-#: Exit codes of signals that came; what fails on the way out must not hide them.
-_signals: list[int] = []
-
-
-def _stopped(number: int, _) -> None:
-    _signals.append(128 + number)
-    _tell("stopped; run again to go on from here")
-    sys.exit(_signals[0])
 
 
 @app.command()
@@ -163,19 +152,15 @@ def main() -> None:
     try:
         app()
     except MesobridgeError as exc:
-        _tell(str(exc))
+        tell(str(exc))
         sys.exit(exc.exit_code)
     except OSError as exc:
-        _tell(f"{exc.filename or 'a file'}: {exc.strerror or exc}")
+        tell(f"{exc.filename or 'a file'}: {exc.strerror or exc}")
         sys.exit(2)
     except Exception as exc:  # a defect of ours: short for users, whole for us
-        if _signals:  # a pool that was just being started cannot be shut down
-            sys.exit(_signals[0])
+        if signals:  # a pool that was just being started cannot be shut down
+            sys.exit(signals[0])
         if os.environ.get("MESOBRIDGE_DEBUG"):
             traceback.print_exc()
-        _tell(f"unexpected {type(exc).__name__}: {exc}\n  mend:   --debug shows where")
+        tell(f"unexpected {type(exc).__name__}: {exc}\n  mend:   --debug shows where")
         sys.exit(1)
-
-
-def _tell(text: str) -> None:
-    typer.echo(f"mesobridge: {text}", err=True)

@@ -7,8 +7,28 @@ from typing import Annotated, Optional
 
 import typer
 
+from .stopping import stop_on_signals
+
 Text = Optional[str]  # noqa: UP045 - typer reads it at run time
 File = Optional[Path]  # noqa: UP045
+Runs = Annotated[Path, typer.Option(help="Folder that holds run folders.")]
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="TOML, see examples/potential.")],
+    out: Runs = Path("runs"),
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Forget the training in the run folder.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet")] = False,
+) -> None:
+    """Train a potential on labelled frames; a training that was killed goes on."""
+    from ..bridges.training import POTENTIAL, REPORT, run_training
+
+    stop_on_signals()
+    folder = run_training(config, out, fresh=fresh, quiet=quiet)
+    typer.echo(f"potential {folder / POTENTIAL}")
+    typer.echo(f"report    {folder / REPORT}")
 
 
 def validate(
@@ -42,4 +62,4 @@ def validate(
         raise typer.Exit(1)
 
 
-VERBS = (validate,)
+VERBS = (train, validate)

@@ -236,6 +236,9 @@ SCHEMAS: dict[str, Schema] = {
                 "baseline_energy": Var(
                     ("frame",), "J", optional=True, doc="subtracted from the energy"
                 ),
+                "group": Var(
+                    ("frame",), kind="str", optional=True, doc="what a frame was made for"
+                ),
             },
             attrs=("source",),
             sizes={"xyz": 3, "row": 3},

@@ -10,8 +10,8 @@ matplotlib.use("Agg")
 from matplotlib.figure import Figure
 
 from mesobridge.bridges.report.figures import limits
-from mesobridge.bridges.report.style import BLACK, band, colour, finish
 from mesobridge.core.artefact import read_dataset, read_json
+from mesobridge.core.style import BLACK, band, colour, finish
 from mesobridge.core.units import NM, thermal_energy
 
 

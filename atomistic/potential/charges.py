@@ -14,7 +14,7 @@ positions in a periodic cell, doi:10.1103/PhysRevLett.80.1800.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -282,14 +282,16 @@ def born_charges(charges: Tensor, b: Batch, *, training: bool = False) -> Tensor
     return born
 
 
-def label_errors(model, b: Batch, weights: dict[str, float]) -> Tensor:
-    """Weighted mean squared errors of charges, dipoles and Born charges.
+def label_errors(model, b: Batch, weights: Mapping[str, float], weight: Tensor) -> Tensor:
+    """Weighted mean squared errors of charges, dipoles and Born charges, frames summed.
 
     Parameters
     ----------
     weights
         Of ``"charges"`` (e^2), ``"dipole"`` ((e A)^2) and ``"born"`` (e^2); frames
         without a label do not count.
+    weight
+        Of each frame, shape (n_frames,).
     """
     b.vectors.requires_grad_(True)
     charges = charges_of(model, b)
@@ -299,9 +301,9 @@ def label_errors(model, b: Batch, weights: dict[str, float]) -> Tensor:
         found["born"] = born_charges(charges, b, training=True).split(counts)
     loss = charges.new_zeros(())
     for name, values in found.items():
-        for value, system in zip(values, b.systems, strict=True):
+        for value, system, frame in zip(values, b.systems, weight, strict=True):
             label = getattr(system, name)
             if weights.get(name) and label is not None:
                 error = (value - torch.from_numpy(label)).pow(2).mean()
-                loss = loss + weights[name] / b.n_frames * error
+                loss = loss + weights[name] * frame * error
     return loss

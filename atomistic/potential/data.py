@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ class Frame:
         Shape (N, K, 3), A.
     energy, forces, virial
         eV, eV/A (N, 3), eV (3, 3); `virial` is ``None`` where no stress was labelled.
+    group
+        What the frame was made for.
     """
 
     vectors: np.ndarray
@@ -35,6 +37,12 @@ class Frame:
     virial: np.ndarray | None
     volume: float
     system: System | None = None
+    group: str = "all"
+
+    @property
+    def isolated(self) -> bool:
+        """Whether it is a single atom without neighbours: its energy is a reference."""
+        return self.vectors.shape[:2] == (1, 1)
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,14 @@ class Batch:
     def n_frames(self) -> int:
         """Number of frames."""
         return len(self.energy)
+
+    def to(self, device: str) -> Batch:
+        """The batch on a device."""
+        if self.vectors.device.type == device:
+            return self
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved = {k: v.to(device) for k, v in values.items() if isinstance(v, Tensor)}
+        return Batch(**values | moved)
 
 
 def load_frames(
@@ -167,6 +183,7 @@ def _frame(ds: xr.Dataset, numbers: np.ndarray, pbc, cutoff: float) -> Frame:
         virial=None if stress is None else stress * volume,
         volume=volume,
         system=system,
+        group=str(ds["group"].values) if "group" in ds else "all",
     )
 
 

@@ -36,7 +36,7 @@ def derivatives(
     """
     vectors = b.vectors.requires_grad_(True)
     atoms, features = model(vectors, b.species, b.index, b.centre)
-    energy = torch.zeros(b.n_frames, dtype=atoms.dtype).index_add(0, b.frame, atoms)
+    energy = atoms.new_zeros(b.n_frames).index_add(0, b.frame, atoms)
     inputs = [vectors]
     if model.charges is not None:
         place = Places.of(b.systems)

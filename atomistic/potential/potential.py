@@ -24,7 +24,7 @@ from .gradient import (
     energies_and_slopes,
 )
 from .model import CartesianACE
-from .train import TrainingResult, TrainingSettings, build_model
+from .settings import TrainingResult, TrainingSettings, build_model
 from .verlet import VerletList, all_pairs, end_to_end
 
 UNITS = {"energy": "eV", "length": "angstrom"}

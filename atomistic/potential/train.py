@@ -1,100 +1,49 @@
-"""Training, restartable: a killed training ends bit-equal to an undisturbed one."""
+"""Training, restartable: a killed training ends bit-equal to an undisturbed one.
+
+Under torchrun every process trains on its own frames of each step and gradients are
+added, which is one process with as many times the batch.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import xarray as xr
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ...core.artefact import replacing
+from ...core.artefact import replacing, write_json
 from ...core.errors import InputError
-from ...core.units import ANGSTROM, EV, GPA
+from ...core.units import ANGSTROM
 from .baseline import baseline_record
-from .charges import first_energy, label_errors
+from .charges import first_energy
 from .core_repulsion import closest_pairs, nuclear_charges
-from .data import Batch, Frame, batch, load_frames
-from .derivatives import derivatives
-from .model import CartesianACE
+from .data import Frame, batch, load_frames
+from .loss import errors_of, frame_weights, loss, squared_errors
+from .settings import TrainingResult, TrainingSettings, build_model, new_model
+
+__all__ = ["TrainingResult", "TrainingSettings", "build_model", "new_model", "train"]
 
 Progress = Callable[[float, float, str], None]
 
-#: Seconds between two stored states, and points on the learning curve.
-STORE_EVERY, CURVE_POINTS, CURVE_FRAMES = 10.0, 12, 24
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """What is trained, and how.
-
-    Attributes
-    ----------
-    species
-        Symbols, in the order of the model.
-    cutoff
-        m.
-    channels, radial, hidden, layers
-        Of `CartesianACE`.
-    steps, batch
-        Number of steps and frames per step.
-    learning_rate
-        At its highest; warm-up over 50 steps, then a cosine to zero.
-    energy_weight, stress_weight
-        Of the squared error per atom (eV^2) and of the stress ((eV/A^3)^2) beside that of
-        the forces ((eV/A)^2).
-    seed
-        Of the weights and of the order of frames.
-    charges
-        Charge of each species (e) that predicted charges start from, not all zero;
-        ``None`` trains a short-ranged potential. The Coulomb energy of the charges is
-        then part of the potential, and frames carry it in full.
-    charge_weight, dipole_weight, born_weight
-        Of squared errors of charges (e^2), dipoles of clusters ((e A)^2) and Born
-        effective charges (e^2), where labelled.
-    """
-
-    species: tuple[str, ...]
-    cutoff: float
-    channels: int = 16
-    radial: int = 8
-    hidden: int = 64
-    layers: int = 1
-    steps: int = 800
-    batch: int = 2
-    learning_rate: float = 0.01
-    energy_weight: float = 5.0
-    stress_weight: float = 500.0
-    seed: int = 0
-    charges: tuple[float, ...] | None = None
-    charge_weight: float = 0.0
-    dipole_weight: float = 0.0
-    born_weight: float = 0.0
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """Weights (EMA), settings and learning curve.
-
-    Attributes
-    ----------
-    curve
-        Points {"step", "loss", "force_rmse" (eV/A), "stress_rmse" (GPa)}.
-    baseline
-        What was subtracted from the labels (`baseline_record`), or ``None``.
-    """
-
-    settings: TrainingSettings
-    tensors: dict[str, np.ndarray]
-    curve: list[dict]
-    baseline: dict | None = None
+#: Seconds between two stored states, and most frames behind a point of the curve.
+STORE_EVERY, CURVE_FRAMES = 10.0, 48
+#: File of the state, steps of warm-up, largest norm of a gradient.
+STATE, WARM_UP, CLIP = "training.safetensors", 50, 5.0
+#: Variables that tell data sets apart.
+LABELS = (
+    "positions", "forces", "energy", "stress", "box", "charge", "dipole", "born_charge",
+)  # fmt: skip
 
 
 def train(
@@ -109,14 +58,15 @@ def train(
     Parameters
     ----------
     training, validation
-        `frames/1`; validation frames only draw the learning curve.
+        `frames/1`; validation frames draw the learning curve and end the training early
+        where `settings` ask for it. Single atoms in vacuum only give reference energies.
     settings
         Model, length and weights of the training.
     folder
-        Where the state is stored every 10 s; a later call with the same arguments
-        goes on from it.
+        Where the state and, as ``curve.json``, the learning curve are stored every 10 s
+        and at each point of the curve; a later call with the same arguments goes on.
     progress
-        Called with (steps done, steps, text).
+        Called with (done, of how much, text).
 
     Raises
     ------
@@ -126,161 +76,254 @@ def train(
     cutoff = settings.cutoff / ANGSTROM
     baseline = baseline_record([*training, *validation])
     frames = load_frames(training, settings.species, cutoff)
-    if len(frames) < settings.batch:
-        raise InputError(
-            "too few frames to train on",
-            wanted=f"at least {settings.batch} (one batch)", got=str(len(frames)),
-            mend="sample more frames or make the batch smaller",
-        )  # fmt: skip
     held_out = load_frames(validation, settings.species, cutoff)
-    every = max(1, len(held_out) // CURVE_FRAMES)
-    run = _Training(settings, frames, held_out[::every])
-    store = folder / "training.safetensors" if folder else None
+    run = _Training(settings, frames, held_out, digest([*training, *validation]))
+    store = folder / STATE if folder else None
     if store is not None and store.is_file():
         run.load(store)
     stored = time.monotonic()
-    while run.step < settings.steps:
+    while not run.done:
+        drawn = len(run.curve)
         run.advance()
-        if store is not None and time.monotonic() - stored > STORE_EVERY:
+        new_point = len(run.curve) > drawn
+        if store is not None and (new_point or time.monotonic() - stored > STORE_EVERY):
             run.save(store)
             stored = time.monotonic()
         if progress is not None:
-            progress(run.step, settings.steps, run.text())
-    tensors = {k: v.numpy() for k, v in run.average.items()}
-    tensors |= {k: v.numpy() for k, v in run.core.items()}
-    return TrainingResult(settings, tensors, run.curve, baseline)
+            progress(*run.progress())
+    if store is not None:
+        run.save(store)
+    return replace(run.result(), baseline=baseline)
+
+
+def digest(sets: Sequence[xr.Dataset]) -> str:
+    """What tells data sets apart: SHA-256 of positions and labels."""
+    found = hashlib.sha256()
+    for ds in sets:
+        for key in LABELS:
+            if key in ds:
+                found.update(np.ascontiguousarray(ds[key].values).tobytes())
+        found.update(",".join(ds["species"].values).encode())
+        found.update(str(ds.attrs.get("charge_number", 0)).encode())
+    return found.hexdigest()
+
+
+def stored_note(path: Path) -> dict:
+    """What a stored state says of itself: settings, data, step and curve."""
+    with safe_open(path, framework="pt") as handle:
+        return json.loads(handle.metadata()["state"])
+
+
+def belongs(note: dict, settings: TrainingSettings, data: str) -> bool:
+    """Whether a stored state is of these settings, data and number of processes."""
+    return note["key"] == _key(settings, data)
+
+
+def _key(settings: TrainingSettings, data: str) -> str:
+    text = json.dumps([asdict(settings), data, _processes()[1]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _processes() -> tuple[int, int]:
+    """Number of this process, and of how many."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
 
 
 class _Training:
     """Model, optimiser, moving average and curve: all that a resumed training needs."""
 
-    def __init__(self, s: TrainingSettings, frames: list[Frame], held_out: list[Frame]):
-        self.s, self.frames, self.held_out = s, frames, held_out
+    def __init__(
+        self,
+        s: TrainingSettings,
+        frames: list[Frame],
+        held_out: list[Frame],
+        data: str = "",
+    ):
+        self.s, self.key = s, _key(s, data)
+        self.rank, self.processes = _processes()
         self.cutoff = s.cutoff / ANGSTROM
+        self.frames = [f for f in frames if not f.isolated]
+        if len(self.frames) < s.batch * self.processes:
+            raise InputError(
+                "too few frames to train on", got=str(len(self.frames)),
+                wanted=f"at least {s.batch * self.processes} (one batch)",
+                mend="sample more frames or make the batch smaller",
+            )  # fmt: skip
+        self.held_out = held_out[:: max(1, math.ceil(len(held_out) / CURVE_FRAMES))]
         torch.manual_seed(s.seed)
-        self.model = new_model(s)
-        closest = closest_pairs(frames, len(s.species))
-        nuclear = nuclear_charges(s.species)
+        self.model = new_model(s).to(s.device)
         self.core = {
-            "inner": torch.from_numpy(closest).float(),
-            "nuclear": torch.from_numpy(nuclear).float(),
+            "inner": torch.from_numpy(closest_pairs(self.frames, len(s.species))),
+            "nuclear": torch.from_numpy(nuclear_charges(s.species)),
         }
-        rest = [f.energy for f in frames]
-        if self.model.charges is not None:
-            # Without the energy of the first charges, which can be most of the total.
-            rest = [
-                f.energy
-                - first_energy(self.model, batch([f], self.cutoff, torch.float64))
-                for f in frames
-            ]
-        self.model.shift.data[:] = _mean_energies(frames, rest, len(s.species))
+        self.core = {k: v.to(self.model.dtype) for k, v in self.core.items()}
+        first = [self._first_energy(f) for f in frames]
+        self.model.shift.data[:] = reference_energies(frames, len(s.species), first)
         self.average = {k: v.detach().clone() for k, v in self.model.named_parameters()}
+        self.best = {k: v.clone() for k, v in self.average.items()}
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=s.learning_rate)
         self.step, self.loss = 0, float("nan")
+        self.cpu, self._clock = 0.0, time.process_time()
         self.curve: list[dict] = []
+
+    def _first_energy(self, f: Frame) -> float:
+        """Energy of the first charges, which can be most of the total."""
+        if self.model.charges is None or f.isolated:
+            return 0.0
+        return first_energy(self.model, batch([f], self.cutoff, torch.float64))
+
+    @property
+    def fraction(self) -> float:
+        """Part of the training that is behind."""
+        if self.s.cpu_minutes is None:
+            return self.step / self.s.steps
+        return min(1.0, self.cpu / (60 * self.s.cpu_minutes))
+
+    @property
+    def done(self) -> bool:
+        """Whether the end is reached, or nothing got better for long enough."""
+        waited = len(self.curve) - 1 - self._best_point() if self.curve else 0
+        return self.fraction >= 1 or 0 < self.s.patience <= waited
+
+    def _best_point(self) -> int:
+        return int(np.argmin([point["score"] for point in self.curve]))
 
     def advance(self) -> None:
         """One step of the optimiser; a point of the curve when it is due."""
-        loss = self._loss(self._next_batch())
-        self.loss = float(loss.detach())
-        if not np.isfinite(self.loss):
+        before = self.fraction
+        value = self._gradient(before)
+        if not np.isfinite(value):
             raise InputError(
                 "the training diverged", wanted="a finite loss",
-                got=f"{self.loss} at step {self.step}", mend="lower the learning rate",
+                got=f"{value} at step {self.step}", mend="lower the learning rate",
             )  # fmt: skip
         for group in self.optimiser.param_groups:
-            group["lr"] = self._learning_rate()
-        self.optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+            group["lr"] = self._learning_rate(before)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
         self.optimiser.step()
-        keep = min(0.99, self.step / (self.step + 20))
-        for name, value in self.model.named_parameters():
-            self.average[name].mul_(keep).add_(value.detach(), alpha=1 - keep)
-        self.step += 1
-        if self.step % max(1, self.s.steps // CURVE_POINTS) == 0:
-            self.curve.append(self._point())
+        keep = min(self.s.average, self.step / (self.step + 20))
+        for name, parameter in self.model.named_parameters():
+            self.average[name].mul_(keep).add_(parameter.detach(), alpha=1 - keep)
+        self.step, self.loss = self.step + 1, value
+        self._tick()
+        points = self.s.points
+        if int(self.fraction * points + 1e-9) > int(before * points + 1e-9):
+            self._add_point()
 
-    def _next_batch(self) -> Batch:
-        """Frames of this step: a function of (seed, step) alone."""
-        per_epoch = len(self.frames) // self.s.batch
-        epoch, place = divmod(self.step, per_epoch)
+    def _tick(self) -> None:
+        now = time.process_time()
+        passed = torch.tensor(now - self._clock, dtype=torch.float64)
+        self._clock = now
+        if self.s.cpu_minutes is not None:
+            if self.processes > 1:  # all must agree when the end has come
+                dist.all_reduce(passed, dist.ReduceOp.MAX)
+            self.cpu += float(passed)
+
+    def _chosen(self) -> list[Frame]:
+        """Frames of this step for all processes: a function of (seed, step) alone."""
+        size = self.s.batch * self.processes
+        epoch, place = divmod(self.step, len(self.frames) // size)
         order = np.random.default_rng([self.s.seed, epoch]).permutation(len(self.frames))
-        chosen = order[place * self.s.batch : (place + 1) * self.s.batch]
-        return batch([self.frames[i] for i in chosen], self.cutoff, torch.float32)
+        return [self.frames[i] for i in order[place * size : (place + 1) * size]]
 
-    def _loss(self, b: Batch) -> Tensor:
-        energy, forces, virial = derivatives(self.model, b, training=True)
-        energy_error = ((energy - b.energy) / b.atoms).pow(2).mean()
-        force_error = (forces - b.forces).pow(2).mean()
-        stress = (virial - b.virial) / b.volume[:, None, None]
-        stress_error = (stress.pow(2).mean((1, 2)) * b.has_virial).mean()
-        s = self.s
-        loss = (
-            force_error + s.energy_weight * energy_error + s.stress_weight * stress_error
-        )
-        weights = {"charges": s.charge_weight, "dipole": s.dipole_weight}
-        weights["born"] = s.born_weight
-        if any(weights.values()):
-            loss = loss + label_errors(self.model, b, weights)
-        return loss
+    def _gradient(self, fraction: float) -> float:
+        """Gradient and value of the loss over the frames of all processes."""
+        chosen = self._chosen()
+        own = chosen[self.rank :: self.processes]
+        b = batch(own, self.cutoff, self.model.dtype).to(self.s.device)
+        counts = len(chosen), sum(len(f.species) for f in chosen)
+        value = loss(
+            self.model, b, frame_weights(own, self.s.group_weights, b.forces),
+            self.s.energy_weight_at(fraction), self.s.stress_weight, counts,
+            self.s.label_weights,
+        )  # fmt: skip
+        self.optimiser.zero_grad()
+        value.backward()
+        if self.processes == 1:
+            return float(value.detach())
+        total = value.detach().double()
+        for part in (total, *(p.grad for p in self.model.parameters())):
+            dist.all_reduce(part)
+        return float(total)
 
-    def _learning_rate(self) -> float:
-        fraction = self.step / self.s.steps
-        warm = min(1.0, (self.step + 1) / 50)
+    def _learning_rate(self, fraction: float) -> float:
+        warm = min(1.0, (self.step + 1) / WARM_UP)
         decay = 0.5 * (1 + np.cos(np.pi * fraction)) + 0.01
         return float(self.s.learning_rate * warm * decay)
 
-    def _point(self) -> dict:
-        """Errors of the averaged weights on the held-out frames."""
-        model = build_model(self.s, self.average | self.core)
-        force, stress = [], []
-        for f in self.held_out:
-            b = batch([f], self.cutoff, torch.float32)
-            _, forces, virial = derivatives(model, b)
-            force.append((forces - b.forces).pow(2).mean().item())
-            if f.virial is not None:
-                difference = (virial - b.virial) / f.volume
-                stress.append(difference.pow(2).mean().item())
-        unit = EV / ANGSTROM**3 / GPA
-        return {
-            "step": self.step,
-            "loss": self.loss,
-            "force_rmse": float(np.sqrt(np.mean(force))),
-            "stress_rmse": float(np.sqrt(np.mean(stress)) * unit) if stress else None,
-        }
+    def _add_point(self) -> None:
+        """Errors of the averaged weights on validation frames; the best are kept."""
+        model = build_model(self.s, self.average | self.core).to(self.s.device)
+        own = self.held_out[self.rank :: self.processes]
+        sums = squared_errors(model, own, self.cutoff, self.s.device)
+        if self.processes > 1:
+            total = torch.from_numpy(sums).to(self.s.device)
+            dist.all_reduce(total)
+            sums = total.cpu().numpy()
+        means = sums[::2] / np.maximum(sums[1::2], 1)
+        weights = 1.0, self.s.energy_weight, self.s.stress_weight
+        point = {"step": self.step, "loss": self.loss, **errors_of(sums)}
+        point["score"] = float(means @ weights)
+        if self.s.cpu_minutes is not None:
+            point["cpu_s"] = self.cpu
+        self.curve.append(point)
+        if self.s.patience and self._best_point() == len(self.curve) - 1:
+            self.best = {k: v.clone() for k, v in self.average.items()}
 
-    def text(self) -> str:
-        """Where the training stands, in words."""
-        if not self.curve:
-            return "training"
-        return f"training: force RMSE {1e3 * self.curve[-1]['force_rmse']:.1f} meV/A"
+    def progress(self) -> tuple[float, float, str]:
+        """How much is done, of how much, and the errors so far."""
+        text = "training"
+        if self.curve and self.curve[-1]["force_rmse"] is not None:
+            last = self.curve[-1]
+            text = f"F {1e3 * last['force_rmse']:.1f} meV/A  "
+            text += f"E {last['energy_rmse']:.2f} meV/atom"
+            if last["stress_rmse"] is not None:
+                text += f"  stress {last['stress_rmse']:.3f} GPa"
+        if self.s.cpu_minutes is None:
+            return self.step, self.s.steps, text
+        return self.cpu, 60 * self.s.cpu_minutes, text
+
+    def result(self) -> TrainingResult:
+        """The averaged weights; with patience those of the best point."""
+        weights = self.best if self.s.patience and self.curve else self.average
+        tensors = {k: v.cpu().numpy() for k, v in (weights | self.core).items()}
+        return TrainingResult(self.s, tensors, self.curve)
 
     def save(self, path: Path) -> None:
         """Store everything the rest of the training depends on."""
+        if self.rank:
+            return
         tensors = {f"average.{k}": v for k, v in self.average.items()}
+        tensors |= {f"best.{k}": v for k, v in self.best.items()}
         for name, value in self.model.named_parameters():
             state = self.optimiser.state[value]
             tensors[f"model.{name}"] = value.detach()
             tensors[f"first.{name}"] = state["exp_avg"]
             tensors[f"second.{name}"] = state["exp_avg_sq"]
-        note = json.dumps(
-            {"settings": asdict(self.s), "step": self.step, "curve": self.curve}
-        )
+        note = {"key": self.key, "settings": asdict(self.s), "step": self.step}
+        note |= {"cpu": self.cpu, "loss": self.loss, "curve": self.curve}
+        write_json(path.with_name("curve.json"), {"curve": self.curve})
         with replacing(path) as temporary:
-            save_file(tensors, temporary, metadata={"state": note})
+            save_file(tensors, temporary, metadata={"state": json.dumps(note)})
 
     def load(self, path: Path) -> None:
-        """Take up a stored state; one of other settings is ignored."""
+        """Take up a stored state; one of other settings or data is ignored."""
+        note = stored_note(path)
+        if note.get("key") != self.key:
+            return
         with safe_open(path, framework="pt") as handle:
-            note = json.loads(handle.metadata()["state"])
-            if note["settings"] != json.loads(json.dumps(asdict(self.s))):
-                return
-            stored = {k: handle.get_tensor(k) for k in handle.keys()}  # noqa: SIM118
+            stored = {
+                k: handle.get_tensor(k).to(self.s.device)
+                for k in handle.keys()  # noqa: SIM118
+            }
         self.step, self.curve = note["step"], note["curve"]
+        self.cpu, self.loss = note["cpu"], note["loss"]
         for name, value in self.model.named_parameters():
             value.data.copy_(stored[f"model.{name}"])
             self.average[name] = stored[f"average.{name}"]
+            self.best[name] = stored[f"best.{name}"]
             self.optimiser.state[value] = {
                 "step": torch.tensor(float(self.step)),
                 "exp_avg": stored[f"first.{name}"],
@@ -288,37 +331,22 @@ class _Training:
             }
 
 
-def new_model(s: TrainingSettings) -> CartesianACE:
-    """Model with random weights."""
-    if s.charges is not None:
-        _check_charges(s)
-    return CartesianACE(
-        len(s.species), s.cutoff / ANGSTROM, s.channels, s.radial, s.hidden, s.layers,
-        s.charges,
-    )  # fmt: skip
+def reference_energies(
+    frames: list[Frame], n_species: int, first: Sequence[float] | None = None
+) -> Tensor:
+    """Energy of an atom of each species; the network learns the rest.
 
-
-def _check_charges(s: TrainingSettings) -> None:
-    charges = s.charges or ()
-    if len(charges) == len(s.species) and np.isfinite(charges).all() and any(charges):
-        return
-    raise InputError(
-        "charges to start from", wanted="one for each species (e), not all zero",
-        got=f"{list(charges)} for {', '.join(s.species)}",
-        mend="give formal charges, or rough ones such as O -0.8, H 0.4",
-    )  # fmt: skip
-
-
-def build_model(s: TrainingSettings, tensors: dict[str, Tensor]) -> CartesianACE:
-    """Model with the given weights."""
-    model = new_model(s)
-    model.load_state_dict(tensors)
-    return model.requires_grad_(False)
-
-
-def _mean_energies(frames: list[Frame], energies: list[float], n_species: int) -> Tensor:
-    """Energy per atom of each species by least squares: the network learns the rest."""
+    Energies of single atoms where there are any, and the smallest change of them that
+    gives the energies of the other frames best; without the `first` energy of each.
+    """
     counts = np.array([np.bincount(f.species, minlength=n_species) for f in frames])
-    return torch.from_numpy(
-        np.linalg.lstsq(counts.astype(float), np.array(energies), rcond=None)[0]
-    )
+    energies, alone = np.array([f.energy for f in frames]), np.zeros(n_species)
+    if first is not None:
+        energies = energies - first
+    single = np.array([f.isolated for f in frames])
+    for kind in range(n_species):
+        found = energies[single & (counts[:, kind] > 0)]
+        alone[kind] = found.mean() if len(found) else 0.0
+    counts, energies = counts[~single].astype(float), energies[~single]
+    change = np.linalg.lstsq(counts, energies - counts @ alone, rcond=None)[0]
+    return torch.from_numpy(alone + change)

@@ -1,64 +1,29 @@
-"""The configuration: TOML, checked key by key, quantities with units turned into SI."""
+"""The configuration of the interface job."""
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from ...core.artefact import existing
-from ...core.errors import ConfigError, UnitError
-from ...core.units import quantity
-
-#: A configuration larger than this is not one.
-MAX_CONFIG_BYTES = 1_000_000
-
-
-def _quantity(unit: str, *, positive: bool = True):
-    """Text with a unit -> SI float; a default given as a float passes."""
-
-    def parse(value: object) -> float:
-        try:
-            number = value if isinstance(value, float) else quantity(value, unit)  # type: ignore[arg-type]
-        except UnitError as exc:
-            raise ValueError(f"{exc.what}: wanted {exc.wanted}, got {exc.got}") from exc
-        if positive and not number > 0:
-            raise ValueError(f"wanted more than zero, got {value!r}")
-        return number
-
-    return BeforeValidator(parse)
+from ...core.config import (
+    Density,
+    Energy,
+    Length,
+    PositiveFloat,
+    PositiveInt,
+    Rate,
+    Section,
+    SurfaceCharge,
+    Temperature,
+    Time,
+    checked,
+    read_toml,
+)
 
 
-def _text_only(value: object) -> object:
-    """Refuse bare numbers in a file: nobody knows 10 of what."""
-    if isinstance(value, bool | int | float):
-        raise ValueError(f"wanted a quantity with its unit, got {value!r}")
-    return value
-
-
-# A validator that is listed later runs first: defaults (floats) are not validated at all.
-Length = Annotated[float, _quantity("m"), BeforeValidator(_text_only)]
-Time = Annotated[float, _quantity("s"), BeforeValidator(_text_only)]
-Temperature = Annotated[float, _quantity("K"), BeforeValidator(_text_only)]
-Density = Annotated[float, _quantity("kg/m**3"), BeforeValidator(_text_only)]
-Energy = Annotated[float, _quantity("J"), BeforeValidator(_text_only)]
-Rate = Annotated[float, _quantity("1/s"), BeforeValidator(_text_only)]
-SurfaceCharge = Annotated[
-    float, _quantity("C/m**2", positive=False), BeforeValidator(_text_only)
-]
-
-PositiveInt = Annotated[int, Field(gt=0, strict=True)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Run(_Section):
+class Run(Section):
     """Name, seed, workers, bootstrap replicates."""
 
     name: str = Field(
@@ -69,7 +34,7 @@ class Run(_Section):
     replicates: int = Field(default=100, ge=50, le=2000, strict=True)
 
 
-class System(_Section):
+class System(Section):
     """What is simulated."""
 
     salt: Literal["NaCl"] = "NaCl"
@@ -78,7 +43,7 @@ class System(_Section):
     density: Density = 1488.0
 
 
-class Slab(_Section):
+class Slab(Section):
     """The interface: lateral box, walls, charge of the left wall (right: opposite)."""
 
     width: Length = 1.66e-9
@@ -88,14 +53,14 @@ class Slab(_Section):
     wall_sigma: Length = 0.25e-9
 
 
-class Oracle(_Section):
+class Oracle(Section):
     """Where reference forces come from."""
 
     kind: Literal["fumi-tosi"] = "fumi-tosi"
     cutoff: Length = 0.8e-9
 
 
-class Sampling(_Section):
+class Sampling(Section):
     """Frames to learn from (half bulk, half slab) and to be judged by."""
 
     temperatures: tuple[Temperature, ...] = Field(
@@ -106,7 +71,7 @@ class Sampling(_Section):
     spacing: Time = 0.1e-12
 
 
-class PotentialSection(_Section):
+class PotentialSection(Section):
     """The learned potential and its training."""
 
     cutoff: Length = 0.52e-9
@@ -117,7 +82,7 @@ class PotentialSection(_Section):
     learning_rate: PositiveFloat = 0.01
 
 
-class MD(_Section):
+class MD(Section):
     """Molecular dynamics with the learned potential."""
 
     timestep: Time = 5e-15
@@ -133,7 +98,7 @@ class MD(_Section):
     nve: Time = 5e-12
 
 
-class Profiles(_Section):
+class Profiles(Section):
     """Profiles across the slab."""
 
     bin: Length = 0.025e-9
@@ -141,7 +106,7 @@ class Profiles(_Section):
     block: Time = 5e-12
 
 
-class Coarse(_Section):
+class Coarse(Section):
     """Force matching of beads and the run with them."""
 
     cutoff: Length = 0.8e-9
@@ -149,7 +114,7 @@ class Coarse(_Section):
     run: Time = 6e-12
 
 
-class Transport(_Section):
+class Transport(Section):
     """The Nernst-Planck side: which wall, what is bulk, how small a bias (kT)."""
 
     side: Literal["left", "right"] = "left"
@@ -157,7 +122,7 @@ class Transport(_Section):
     bias: float = Field(default=1e-3, gt=0, le=0.1)
 
 
-class Config(_Section):
+class Config(Section):
     """All of it."""
 
     run: Run = Run()
@@ -182,18 +147,7 @@ def load_config(path: Path | str) -> Config:
     ConfigError
         Names the key, what was wanted and what was found.
     """
-    path = existing(path)
-    if path.stat().st_size > MAX_CONFIG_BYTES:
-        raise ConfigError(f"{path} is too large for a configuration",
-                          wanted=f"<= {MAX_CONFIG_BYTES} bytes")  # fmt: skip
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise ConfigError(
-            f"{path} is no TOML", wanted="key = value lines in [sections]", got=str(exc),
-            mend="`mesobridge init` writes a file to start from",
-        ) from exc  # fmt: skip
-    return parse_config(data, str(path))
+    return parse_config(read_toml(path), str(path))
 
 
 def parse_config(data: dict[str, Any], source: str = "configuration") -> Config:
@@ -206,37 +160,7 @@ def parse_config(data: dict[str, Any], source: str = "configuration") -> Config:
     """
     from .limits import check_limits
 
-    try:
-        config = Config.model_validate(data)
-    except ValidationError as exc:
-        raise _explain(exc, source) from exc
+    mend = "see the commented file of `mesobridge init`"
+    config = checked(Config, data, source, mend)
     check_limits(config, source)
     return config
-
-
-def _explain(exc: ValidationError, source: str) -> ConfigError:
-    """The first error of pydantic as one of ours."""
-    error = exc.errors()[0]
-    place = [str(part) for part in error["loc"]]
-    key = ".".join(place)
-    if error["type"] == "extra_forbidden":
-        known = _keys(place[:-1])
-        close = difflib.get_close_matches(place[-1], known, n=1)
-        mend = f"did you mean {close[0]}?" if close else "remove it"
-        return ConfigError(f"{source}: unknown key {key}", wanted=", ".join(known),
-                           got=place[-1], mend=mend)  # fmt: skip
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return ConfigError(
-        f"{source}: {key}", wanted=message, got=repr(error["input"])[:200],
-        mend="see the commented file of `mesobridge init`",
-    )  # fmt: skip
-
-
-def _keys(place: list[str]) -> list[str]:
-    model: Any = Config
-    for part in place:
-        field = getattr(model, "model_fields", {}).get(part)
-        if field is None:
-            return []
-        model = field.annotation
-    return sorted(getattr(model, "model_fields", {}))

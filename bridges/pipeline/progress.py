@@ -89,7 +89,10 @@ class Display:
             told = json.loads(report.read_text())
         except (OSError, ValueError):
             return
-        done, total, text = told["done"], told["total"], told["text"]
+        self.show(stage, told["done"], told["total"], told["text"])
+
+    def show(self, stage: str, done: float, total: float, text: str) -> None:
+        """Show how much of a stage is done, and what it tells."""
         if self._bars is not None:
             self._bars.update(self._tasks[stage], completed=done, total=total, text=text)
             return

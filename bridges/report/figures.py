@@ -7,8 +7,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from ...core.stats import half_width95
+from ...core.style import BLACK, BLUE, GREEN, ORANGE, band, colour, finish, panels, parity
 from ...core.units import ELEMENTARY_CHARGE, NM, thermal_energy
-from .style import BLACK, BLUE, GREEN, ORANGE, band, colour, finish, panels
 
 #: Below this density (1/nm^3) a PMF or diffusion coefficient is not drawn.
 DRAWN_DENSITY = 0.3
@@ -20,19 +20,10 @@ def limits(replicates: np.ndarray, ds: xr.Dataset) -> tuple[np.ndarray, np.ndarr
     return replicates[0] - half, replicates[0] + half
 
 
-def learning(curve: list[dict], parity: dict[str, np.ndarray], summary: dict) -> Figure:
+def learning(curve: list[dict], pair: dict[str, np.ndarray], summary: dict) -> Figure:
     """Parity of held-out force components, and the learning curve."""
     figure, (left, right) = panels(2)
-    reference, predicted = parity["reference"], parity["predicted"]
-    edge = float(np.abs(reference).max()) * 1.02
-    counts, x, y = np.histogram2d(
-        reference, predicted, bins=140, range=[[-edge, edge]] * 2
-    )
-    shown = np.where(counts > 0, np.log10(np.maximum(counts, 1)), np.nan).T
-    mesh = left.pcolormesh(x, y, shown, cmap="viridis", rasterized=True)
-    figure.colorbar(mesh, ax=left, label="log10(number of components)")
-    left.plot([-edge, edge], [-edge, edge], color=BLACK, lw=0.6, ls=":")
-    left.set_aspect("equal")
+    parity(left, pair["reference"], pair["predicted"])
     rmse = summary["force_rmse_eV_A"] * 1e3
     finish(
         left, f"Held-out forces, RMSE {rmse:.0f} meV/Å",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ...core.page import Page
+from ...core.style import to_svg
 from . import validation_figures as draw
-from .page import Page
-from .style import to_svg
 
 AXES = ("xx", "yy", "zz", "yz", "xz", "xy")
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from scipy.stats import chi2
 
-from .style import BLACK, BLUE, ORANGE, SPECIES_COLOURS, finish, panels
+from ...core.style import BLACK, BLUE, ORANGE, SPECIES_COLOURS, finish, panels
 
 LABELS = {
     "energy": ("Energy", "eV/atom"), "forces": ("Forces", "eV/Å"),

@@ -9,10 +9,10 @@ import numpy as np
 import xarray as xr
 
 from ...core.artefact import read_dataset, read_json, write_text
+from ...core.page import Page, with_interval
+from ...core.style import to_svg
 from ..pipeline.summary import merge_results
 from ..report import figures
-from ..report.page import Page, with_interval
-from ..report.style import to_svg
 
 #: Bulk self-diffusion of the ions at 1200 K, 1e-9 m2/s, and where it comes from.
 LITERATURE_D = {

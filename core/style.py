@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -51,6 +52,20 @@ def band(ax: Axes, x, values, low, high, colour: str, label: str, **line) -> Non
     """Line with its 95 % band."""
     ax.fill_between(x, low, high, color=colour, alpha=0.25, linewidth=0)
     ax.plot(x, values, color=colour, label=label, **line)
+
+
+def parity(ax: Axes, reference: np.ndarray, predicted: np.ndarray) -> None:
+    """How often each pair of reference and prediction comes, and the diagonal."""
+    values = np.concatenate([reference, predicted])
+    low, high = float(values.min()), float(values.max())
+    margin = 0.02 * (high - low) or 1.0
+    ends = [low - margin, high + margin]
+    counts, x, y = np.histogram2d(reference, predicted, bins=140, range=[ends] * 2)
+    shown = np.where(counts > 0, np.log10(np.maximum(counts, 1)), np.nan).T
+    mesh = ax.pcolormesh(x, y, shown, cmap="viridis", rasterized=True)
+    ax.figure.colorbar(mesh, ax=ax, label="log10(number)")
+    ax.plot(ends, ends, color=BLACK, lw=0.6, ls=":")
+    ax.set_aspect("equal")
 
 
 def finish(

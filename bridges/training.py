@@ -1,0 +1,297 @@
+"""`mesobridge train`: from a file of labelled frames to a potential and its report."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import xarray as xr
+from pydantic import Field, model_validator
+
+from ..atomistic.potential import TrainingResult, TrainingSettings, save_potential
+from ..atomistic.potential.consistency import Consistency, check_units
+from ..atomistic.potential.reading import Keys, is_isolated, read_labelled, split
+from ..atomistic.potential.train import STATE, belongs, digest, stored_note, train
+from ..core.artefact import sha256, write_json, write_text
+from ..core.config import (
+    Length,
+    PositiveFloat,
+    PositiveInt,
+    Section,
+    checked,
+    read_toml,
+)
+from ..core.errors import InputError
+from .pipeline.lock import run_lock
+from .pipeline.progress import Display
+
+POTENTIAL, CURVE, REPORT = "potential.safetensors", "curve.json", "report.html"
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Run(Section):
+    """Name of the run folder."""
+
+    name: str = Field(default="potential", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+
+
+class Data(Section):
+    """Files, what labels are called in them, and what is held out."""
+
+    files: tuple[str, ...] = Field(min_length=1)
+    validation: tuple[str, ...] = ()
+    hold_out: float = Field(default=0.1, gt=0, lt=1)
+    drawn: bool = False
+    check_units: bool = True
+    need_stress: bool = False
+    energy: str = "energy"
+    forces: str = "forces"
+    stress: str = "stress"
+    virial: str = "virial"
+    group: str = "config_type"
+
+    @property
+    def keys(self) -> Keys:
+        """What labels are called."""
+        return Keys(self.energy, self.forces, self.stress, self.virial, self.group)
+
+
+class Model(Section):
+    """Of `CartesianACE`."""
+
+    cutoff: Length = 5e-10
+    channels: int = Field(default=32, gt=0, le=512, strict=True)
+    radial: int = Field(default=8, gt=0, le=64, strict=True)
+    hidden: int = Field(default=64, gt=0, le=1024, strict=True)
+    layers: int = Field(default=1, gt=0, le=8, strict=True)
+
+
+class Training(Section):
+    """Of `TrainingSettings`; either steps or cpu_minutes."""
+
+    steps: PositiveInt | None = None
+    cpu_minutes: PositiveFloat | None = None
+    batch: PositiveInt = 1
+    learning_rate: PositiveFloat = 0.01
+    energy_weight: PositiveFloat = 2.0
+    last_energy_weight: PositiveFloat | None = None
+    stress_weight: NonNegative = 500.0
+    group_weights: dict[str, NonNegative] = Field(default_factory=dict)
+    average: float = Field(default=0.995, ge=0, lt=1)
+    patience: int = Field(default=0, ge=0, strict=True)
+    points: int = Field(default=40, gt=0, le=10_000, strict=True)
+    seed: int = Field(default=0, ge=0, lt=2**31, strict=True)
+    device: Literal["cpu", "cuda"] = "cpu"
+    dtype: Literal["float32", "float64"] = "float32"
+
+    @model_validator(mode="after")
+    def _one_length(self):
+        if (self.steps is None) == (self.cpu_minutes is None):
+            raise ValueError("wanted either steps or cpu_minutes")
+        return self
+
+
+class TrainingConfig(Section):
+    """All of it."""
+
+    run: Run = Run()
+    data: Data
+    model: Model = Model()
+    training: Training
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Frames to learn from and to be judged by, and what their units say."""
+
+    training: list[xr.Dataset]
+    validation: list[xr.Dataset]
+    units: Consistency | None
+
+
+def load_training(path: Path) -> TrainingConfig:
+    """Read and check a configuration file.
+
+    Raises
+    ------
+    ConfigError
+        Names the key, what was wanted and what was found.
+    """
+    mend = "see examples/potential/train.toml"
+    return checked(TrainingConfig, read_toml(path), str(path), mend)
+
+
+def run_training(
+    path: Path | str,
+    out: Path | str = "runs",
+    *,
+    fresh: bool = False,
+    quiet: bool = False,
+) -> Path:
+    """Train as a configuration file says; a training that was killed goes on.
+
+    Parameters
+    ----------
+    path
+        TOML file; data files are relative to its folder.
+    out
+        Folder that holds run folders; this run's is ``out/<run.name>``, and gets
+        ``potential.safetensors``, ``curve.json`` (while it trains) and ``report.html``.
+    fresh
+        Forget the training that is in that folder.
+    quiet
+        Show nothing.
+
+    Returns
+    -------
+    Path
+        The run folder.
+
+    Raises
+    ------
+    InputError
+        When configuration or data cannot be used, or the folder holds another training.
+    """
+    config = load_training(Path(path))
+    folder = Path(out) / config.run.name
+    data = read_data(config.data, Path(path).parent)
+    settings = _settings(config, data.training)
+    with _processes(config.training.device) as rank:
+        if rank:  # the first process keeps the folder and tells how it goes
+            _wait()
+            train(data.training, data.validation, settings, folder)
+            return folder
+        with run_lock(folder):
+            _make_way(folder, settings, data, fresh)
+            _wait()
+            with Display(folder / "run.jsonl", quiet=quiet) as display:
+                result = _train(data, settings, folder, display)
+            _write(folder, Path(path).parent, config, data, result)
+    return folder
+
+
+def read_data(data: Data, folder: Path) -> Labelled:
+    """Frames of the files, split, with their units checked.
+
+    Raises
+    ------
+    InputError
+    """
+
+    def read(names: Sequence[str]) -> list[xr.Dataset]:
+        return [
+            ds
+            for name in names
+            for ds in read_labelled(folder / name, data.keys, stress=data.need_stress)
+        ]
+
+    sets = read(data.files)
+    units = check_units(sets) if data.check_units else None
+    if data.validation:
+        held_out = [ds for ds in read(data.validation) if not is_isolated(ds)]
+        if data.check_units:
+            check_units(held_out)
+        return Labelled(sets, held_out, units)
+    training, held_out = split(sets, data.hold_out, seed=0 if data.drawn else None)
+    return Labelled(training, held_out, units)
+
+
+def _settings(config: TrainingConfig, sets: list[xr.Dataset]) -> TrainingSettings:
+    from ase.data import atomic_numbers
+
+    names = {str(s) for ds in sets for s in ds["species"].values}
+    known = {str(g) for ds in sets for g in ds["group"].values}
+    t = config.training.model_dump()
+    unknown = sorted(set(t["group_weights"]) - known)
+    if unknown:
+        raise InputError(
+            "training.group_weights names groups that no frame has", got=unknown[0],
+            wanted=", ".join(sorted(known)), mend="data.group is the key of groups",
+        )  # fmt: skip
+    t["group_weights"] = tuple(sorted(t["group_weights"].items()))
+    if t["steps"] is None:
+        t.pop("steps")
+    species = tuple(sorted(names, key=lambda s: atomic_numbers.get(s, 0)))
+    return TrainingSettings(species=species, **config.model.model_dump(), **t)
+
+
+@contextmanager
+def _processes(device: str) -> Iterator[int]:
+    """Join the processes of torchrun, if there are any; number of this one."""
+    import torch
+    import torch.distributed as dist
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("training.device", wanted="a GPU that torch can use",
+                         got="none", mend='device = "cpu"')  # fmt: skip
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield 0
+        return
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    try:
+        yield dist.get_rank()
+    finally:
+        dist.destroy_process_group()
+
+
+def _wait() -> None:
+    """Until all processes are here: a state is read or forgotten by all of them."""
+    import torch.distributed as dist
+
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def _make_way(
+    folder: Path, settings: TrainingSettings, data: Labelled, fresh: bool
+) -> None:
+    """Refuse to train over another training, unless told to."""
+    store = folder / STATE
+    if fresh:
+        store.unlink(missing_ok=True)
+    if not store.is_file():
+        return
+    found = digest([*data.training, *data.validation])
+    if not belongs(stored_note(store), settings, found):
+        raise InputError(
+            f"{folder} holds a training of other settings or data",
+            wanted="the configuration and files it was begun with", got="others",
+            mend="choose another [run] name or --out, or --fresh to train anew",
+        )  # fmt: skip
+
+
+def _train(
+    data: Labelled, settings: TrainingSettings, folder: Path, display: Display
+) -> TrainingResult:
+    begun = time.monotonic()
+    display.begin("training")
+    result = train(
+        data.training, data.validation, settings, folder,
+        lambda done, total, text: display.show("training", done, total, text),
+    )  # fmt: skip
+    display.end("training", time.monotonic() - begun)
+    return result
+
+
+def _write(folder: Path, source: Path, config, data: Labelled, result) -> None:
+    """Potential, curve and report."""
+    from .report.training import judge, training_page
+
+    files = [source / name for name in config.data.files]
+    validity = {
+        "training_sha256": [sha256(path) for path in files],
+        "training_frames": sum(ds.sizes["frame"] for ds in data.training),
+        "groups": sorted({str(g) for ds in data.training for g in ds["group"].values}),
+    }
+    save_potential(folder / POTENTIAL, result, validity)
+    predictions, errors = judge(result, data.validation)
+    write_json(folder / CURVE, {"curve": result.curve, "validation": errors})
+    page = training_page(config, data, result, predictions, errors)
+    write_text(folder / REPORT, page.render())

@@ -1,0 +1,240 @@
+"""Labelled frames from files, and what is refused about them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.db import connect
+from ase.io import write
+from molecules import springs
+
+from mesobridge.atomistic.potential.consistency import check_units, compare
+from mesobridge.atomistic.potential.reading import Keys, read_labelled, split
+from mesobridge.core.artefact import write_dataset
+from mesobridge.core.errors import InputError
+from mesobridge.core.units import ANGSTROM, EV
+
+DATA = Path(__file__).resolve().parents[3] / "shared/data"
+
+
+@pytest.fixture
+def frames():
+    rng = np.random.default_rng(8)
+    return [springs(rng) for _ in range(40)]
+
+
+def with_labels(atoms, **changed):
+    atoms = atoms.copy()
+    labels = {"energy": -1.0, "forces": np.zeros((len(atoms), 3))} | changed
+    kept = {k: v for k, v in labels.items() if v is not None}
+    atoms.calc = SinglePointCalculator(atoms, **kept)
+    return atoms
+
+
+def test_every_format_gives_the_same_frames(frames, tmp_path):
+    write(tmp_path / "a.extxyz", frames)
+    write(tmp_path / "a.traj", frames)
+    with connect(tmp_path / "a.db") as db:
+        for atoms in frames:
+            db.write(atoms, config_type="gas")
+    np.savez(
+        tmp_path / "a.npz", Z=frames[0].numbers, positions=[a.positions for a in frames],
+        energy=[a.get_potential_energy() for a in frames],
+        forces=[a.get_forces() for a in frames], config_type=["gas"] * len(frames),
+    )  # fmt: skip
+    (first,) = read_labelled(tmp_path / "a.extxyz")
+    write_dataset(first, tmp_path / "a.nc", "frames/1")
+    assert first.attrs["pbc"] == "FFF"
+    assert list(first["species"].values) == ["O", "H", "H"]
+    for name, close in (("a.traj", 1e-7), ("a.db", 1e-7), ("a.npz", 1e-7), ("a.nc", 0)):
+        (other,) = read_labelled(tmp_path / name)
+        for key, unit in (
+            ("positions", ANGSTROM), ("forces", EV / ANGSTROM), ("energy", EV)
+        ):  # fmt: skip
+            np.testing.assert_allclose(
+                other[key].values / unit, first[key].values / unit, atol=close, rtol=0
+            )
+        if name != "a.traj":  # which keeps no names
+            assert set(other["group"].values) == {"gas"}
+
+
+def test_frames_are_grouped_by_composition_and_periodicity(tmp_path):
+    rng = np.random.default_rng(0)
+    cell = np.eye(3) * 6
+    frames = [springs(rng), springs(rng, pbc=True, cell=cell), springs(rng)]
+    atom = Atoms("O", positions=[[0, 0, 0]])
+    atom.calc = SinglePointCalculator(atom, energy=-430.0)
+    write(tmp_path / "a.xyz", [*frames, atom], format="extxyz")
+    sets = read_labelled(tmp_path / "a.xyz")
+    assert [(ds.attrs["pbc"], ds.sizes["frame"], ds.sizes["atom"]) for ds in sets] == [
+        ("FFF", 2, 3), ("TTT", 1, 3), ("FFF", 1, 1),
+    ]  # fmt: skip
+    # No forces were given for the atom: alone it feels none.
+    assert not sets[2]["forces"].values.any()
+    assert sets[2]["group"].values[0] == "isolated_atom"
+
+
+def test_stress_and_virial_are_one_quantity(tmp_path):
+    rng = np.random.default_rng(1)
+    cell = np.diag([5.0, 6.0, 7.0])
+    tensor = np.array([[1.0, 0.2, 0.3], [0.2, 2.0, 0.4], [0.3, 0.4, 3.0]]) * 0.01
+    atoms = springs(rng, pbc=True, cell=cell)
+    results = dict(atoms.calc.results)
+    voigt = tensor[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+    one = atoms.copy()
+    one.calc = SinglePointCalculator(one, stress=voigt, **results)
+    two = atoms.copy()
+    two.calc = SinglePointCalculator(two, **results)
+    two.info["virial"] = -tensor * 210.0
+    three = two.copy()
+    three.calc = two.calc
+    three.info["virials"] = three.info.pop("virial")
+    write(tmp_path / "a.xyz", [one, two, three], format="extxyz")
+    (ds,) = read_labelled(tmp_path / "a.xyz", stress=True)
+    found = ds["stress"].values / EV * ANGSTROM**3
+    np.testing.assert_allclose(found, [tensor] * 3, atol=1e-9)
+
+
+def test_other_keys_can_be_named(frames, tmp_path):
+    for atoms in frames:
+        atoms.info["REF_energy"] = atoms.get_potential_energy()
+        atoms.arrays["REF_forces"] = atoms.get_forces()
+        atoms.calc = None
+    write(tmp_path / "a.xyz", frames, format="extxyz")
+    with pytest.raises(InputError, match="frame 0 has no usable energy"):
+        read_labelled(tmp_path / "a.xyz")
+    (ds,) = read_labelled(tmp_path / "a.xyz", Keys("REF_energy", "REF_forces"))
+    assert ds.sizes["frame"] == 40
+
+
+def nan(shape):
+    value = np.zeros(shape)
+    value.flat[-1] = np.nan
+    return value
+
+
+BAD = {
+    "no forces": (lambda a: with_labels(a, forces=None), "frame 1 has no usable forces"),
+    "no energy": (lambda a: with_labels(a, energy=None), "frame 1 has no usable energy"),
+    "NaN forces": (lambda a: with_labels(a, forces=nan((3, 3))), "NaN"),
+    "NaN energy": (lambda a: with_labels(a, energy=np.nan), "NaN"),
+    "on top": (lambda a: with_labels(Atoms("OHH", np.eye(3) * 0.1)), "overlap"),
+    "in nm": (lambda a: with_labels(Atoms("OHH", a.positions * 0.1)), "nm"),
+    "no cell": (
+        lambda a: with_labels(Atoms("OHH", a.positions, pbc=True)),
+        "no usable cell",
+    ),
+    "unknown": (lambda a: with_labels(Atoms("XHH", a.positions)), "no usable species"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_bad_frame_is_named(frames, tmp_path, what):
+    change, message = BAD[what]
+    write(tmp_path / "a.xyz", [frames[0], change(frames[1])], format="extxyz")
+    with pytest.raises(InputError, match=message):
+        read_labelled(tmp_path / "a.xyz")
+
+
+def test_missing_stress_where_it_is_asked_for(tmp_path):
+    atoms = springs(np.random.default_rng(0), pbc=True, cell=np.eye(3) * 6)
+    write(tmp_path / "a.xyz", atoms, format="extxyz")
+    with pytest.raises(InputError, match="without stress"):
+        read_labelled(tmp_path / "a.xyz", stress=True)
+
+
+@pytest.mark.parametrize("name", ["a.xyz", "a.npz", "a.nc", "a.db"])
+def test_rubbish_is_no_data(tmp_path, name):
+    (tmp_path / name).write_bytes(b"5\nnothing\nH 0 0\n")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_labelled(tmp_path / name)
+    with pytest.raises(InputError, match="no file"):
+        read_labelled(tmp_path / "nothing.xyz")
+
+
+def test_pickled_arrays_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", Z=np.array([object()]), positions=np.zeros((1, 1, 3)))
+    with pytest.raises(InputError, match="cannot be read"):
+        read_labelled(tmp_path / "a.npz")
+
+
+def test_the_last_frames_of_every_group_are_held_out(frames, tmp_path):
+    for atoms in frames[30:]:
+        atoms.info["config_type"] = "hot"
+    write(tmp_path / "a.xyz", frames, format="extxyz")
+    sets = read_labelled(tmp_path / "a.xyz")
+    training, validation = split(sets, 0.1)
+    assert list(validation[0]["group"].values) == ["gas"] * 3 + ["hot"]
+    x = sets[0]["positions"].values
+    np.testing.assert_array_equal(validation[0]["positions"], x[[27, 28, 29, 39]])
+    assert training[0].sizes["frame"] == 36
+    drawn = split(sets, 0.1, seed=3)[1][0]["positions"].values
+    assert drawn.shape == (4, 3, 3)
+    assert not np.array_equal(drawn, x[[27, 28, 29, 39]])
+    with pytest.raises(InputError, match="hold out"):
+        split(sets, 1.5)
+
+
+def scaled(sets, energy=1.0, forces=1.0, length=1.0):
+    out = []
+    for ds in sets:
+        ds = ds.copy(deep=True)
+        for key, factor in (
+            ("energy", energy), ("forces", forces), ("positions", length), ("box", length)
+        ):  # fmt: skip
+            ds[key].values[:] *= factor
+        out.append(ds)
+    return out
+
+
+def test_springs_have_a_slope_of_one(frames, tmp_path):
+    """The fit holds pair potentials: of springs it leaves hardly anything."""
+    write(tmp_path / "a.xyz", frames, format="extxyz")
+    found = compare(read_labelled(tmp_path / "a.xyz"))
+    assert found.explained > 0.999
+    assert found.slope == pytest.approx(1, abs=0.02)
+
+
+HARTREE, KCAL, KJ, BOHR = 27.211386, 23.060548, 96.485332, 0.529177
+MIXED = {
+    "energies in hartree": {"energy": 1 / HARTREE},
+    "energies in kcal/mol": {"energy": KCAL},
+    "energies in kJ/mol": {"energy": KJ},
+    "forces in hartree/A": {"forces": 1 / HARTREE},
+    "forces in kcal/mol": {"forces": KCAL},
+    "forces in kJ/mol": {"forces": KJ},
+    "forces in hartree/bohr beside": {"forces": BOHR / HARTREE},
+    "lengths in bohr": {"length": 1 / BOHR},
+    "beside energies in hartree": {"forces": BOHR / HARTREE, "energy": 1 / HARTREE},
+    "bohr": {"length": 1 / BOHR, "forces": BOHR / HARTREE, "energy": 1 / HARTREE},
+    "gradients in place of forces": {"forces": -1.0},
+}
+
+
+def test_mixed_units_are_named(frames, tmp_path):
+    write(tmp_path / "a.xyz", frames, format="extxyz")
+    sets = read_labelled(tmp_path / "a.xyz")
+    assert check_units(sets) is not None
+    for words, factors in MIXED.items():
+        with pytest.raises(InputError, match=words):
+            check_units(scaled(sets, **factors))
+
+
+@pytest.mark.parametrize(
+    "name", ["water_pbe0ts_320frames.npz", "acac_train_300K.xyz", "ethanol_train.xyz"]
+)
+def test_mixed_units_are_named_in_dft_data(name):
+    if not (DATA / name).is_file():
+        pytest.skip(f"no reference data: {name}")
+    sets = [ds.isel(frame=slice(None, None, 11)) for ds in read_labelled(DATA / name)]
+    assert check_units(sets) is not None
+    for words in ("energies in hartree", "energies in kcal/mol", "lengths in bohr"):
+        with pytest.raises(InputError, match=words):
+            check_units(scaled(sets, **MIXED[words]))
+
+
+def test_too_few_frames_tell_nothing(frames, tmp_path):
+    write(tmp_path / "a.xyz", frames[:4], format="extxyz")
+    assert check_units(read_labelled(tmp_path / "a.xyz")) is None

@@ -1,0 +1,196 @@
+"""Training: what it minimises, when it ends, processes together, reference energies."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
+from molecules import pair, springs
+
+from mesobridge.atomistic.potential import TrainingSettings, train
+from mesobridge.atomistic.potential.data import batch, load_frames
+from mesobridge.atomistic.potential.loss import loss
+from mesobridge.atomistic.potential.predictions import error_table, predict
+from mesobridge.atomistic.potential.reading import read_labelled, split
+from mesobridge.atomistic.potential.settings import build_model
+from mesobridge.atomistic.potential.train import reference_energies
+from mesobridge.core.artefact import write_dataset
+from mesobridge.core.errors import InputError
+
+HELPER = Path(__file__).resolve().parents[1] / "helpers/parallel_training.py"
+SETTINGS = TrainingSettings(
+    ("H", "O"), 4e-10, channels=8, radial=6, hidden=16, steps=300, batch=4,
+    energy_weight=20.0, points=6,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    """Molecules of two sizes and three groups."""
+    rng = np.random.default_rng(2)
+    frames = [springs(rng) for _ in range(30)]
+    frames += [springs(rng, noise=0.1, group="hot") for _ in range(30)]
+    frames += [pair(rng) for _ in range(20)]
+    path = tmp_path_factory.mktemp("data") / "a.xyz"
+    write(path, frames, format="extxyz")
+    return split(read_labelled(path), 0.2)
+
+
+@pytest.fixture(scope="module")
+def trained(sets):
+    return train(*sets, SETTINGS)
+
+
+def model_of(result):
+    return build_model(
+        result.settings, {k: torch.from_numpy(v) for k, v in result.tensors.items()}
+    )
+
+
+def test_springs_are_learned_by_group_and_element(trained, sets):
+    frames = load_frames(sets[1], ("H", "O"), 4.0)
+    p = predict(model_of(trained), frames)
+    table = error_table(p, ("H", "O"))
+    assert set(table) == {"all", "gas", "hot", "radical", "element H", "element O"}
+    std = 1e3 * p.forces[0].std()
+    assert table["all"]["force"]["rmse"]["value"] < 0.1 * std
+    difference = (p.forces[1] - p.forces[0])[p.species == 1]
+    rmse = 1e3 * np.sqrt((difference**2).mean())
+    assert table["element O"]["force"]["rmse"]["value"] == pytest.approx(rmse)
+    low, high = table["gas"]["force"]["rmse"]["ci95"]
+    assert low < table["gas"]["force"]["rmse"]["value"] < high
+    assert "stress" not in table["all"]
+    last = trained.curve[-1]  # all validation frames are behind a point of the curve
+    assert last["force_rmse"] * 1e3 == pytest.approx(
+        table["all"]["force"]["rmse"]["value"], rel=1e-4
+    )
+    assert last["energy_rmse"] == pytest.approx(
+        table["all"]["energy"]["rmse"]["value"], rel=1e-3
+    )
+    assert last["stress_rmse"] is None
+
+
+def test_intervals_cover(sets):
+    """Errors that are drawn: their root mean square is in 95 % of the intervals."""
+    frames = load_frames(sets[0], ("H", "O"), 4.0)
+    base = predict(model_of(train(*sets, replace(SETTINGS, steps=1))), frames)
+    inside = []
+    for seed in range(200):
+        noise = np.random.default_rng(seed).normal(0, 0.02, base.energy.shape[1])
+        p = replace(base, energy=np.stack([base.energy[0], base.energy[0] + noise]))
+        low, high = error_table(p, (), seed)["all"]["energy"]["rmse"]["ci95"]
+        inside.append(low < 20.0 < high)
+    assert 0.89 < np.mean(inside) < 0.99
+
+
+def test_a_weight_is_a_number_of_copies(sets):
+    """Three times the weight is three times the frame, but for the mean."""
+    frames = load_frames(sets[0], ("H", "O"), 4.0)[:2]
+    model = model_of(train(*sets, replace(SETTINGS, steps=2))).requires_grad_(True)
+
+    def value(some, weight):
+        b = batch(some, 4.0, torch.float32)
+        return loss(model, b, torch.tensor(weight), 3.0, 0.0, (4, 12)).item()
+
+    copies = [frames[0], frames[0], frames[0], frames[1]]
+    assert value(frames, [3.0, 1.0]) == pytest.approx(value(copies, [1.0] * 4), rel=1e-5)
+
+
+def test_weights_of_groups_pull(sets):
+    """A group of no weight is learned worse than the others."""
+    frames = load_frames(sets[1], SETTINGS.species, 4.0)
+    both = []
+    for weight in (0.0, 1.0):
+        s = replace(SETTINGS, steps=100, batch=8, group_weights=(("radical", weight),))
+        table = error_table(predict(model_of(train(*sets, s)), frames), s.species)
+        both.append(table["radical"]["energy"]["rmse"]["value"])
+    assert both[0] > 3 * both[1]
+
+
+def test_energy_weight_follows_its_schedule():
+    s = replace(SETTINGS, energy_weight=2.0, last_energy_weight=200.0)
+    found = [s.energy_weight_at(f) for f in (0, 0.5, 1)]
+    assert found == pytest.approx([2.0, 20.0, 200.0])
+
+
+def test_training_ends_when_nothing_gets_better(sets, tmp_path):
+    """Labels of the validation frames that nobody can learn: the first point is best."""
+    noise = sets[1][0].copy(deep=True)
+    noise["forces"].values[:] *= -1
+    s = replace(SETTINGS, points=30, patience=3)
+    result = train(sets[0], [noise], s, tmp_path)
+    scores = [point["score"] for point in result.curve]
+    best = int(np.argmin(scores))
+    assert len(scores) == best + 4 < 30
+    short = train(sets[0], [noise], s, tmp_path)  # nothing is left to do
+    assert short.curve == result.curve
+    for name, value in result.tensors.items():
+        np.testing.assert_array_equal(short.tensors[name], value)
+    # The weights are those of the best point.
+    found = predict(model_of(result), load_frames([noise], s.species, 4.0))
+    error = np.sqrt(((found.forces[1] - found.forces[0]) ** 2).mean())
+    assert error == pytest.approx(result.curve[best]["force_rmse"], rel=1e-4)
+
+
+def test_a_budget_of_time_ends_the_schedule(sets):
+    s = replace(SETTINGS, cpu_minutes=0.02, points=4)
+    curve = train(*sets, s).curve
+    assert curve[-1]["cpu_s"] >= 1.2
+    assert curve[-1]["step"] > 5
+    assert len(curve) <= 4
+
+
+def test_two_processes_are_one_with_twice_the_batch(sets, tmp_path):
+    """Frames of unequal sizes and weights; gradients are added."""
+    for i, ds in enumerate(sets[0]):
+        write_dataset(ds, tmp_path / f"{i}.nc", "frames/1")
+    for size in (1, 2):
+        running = [
+            subprocess.Popen(
+                [sys.executable, str(HELPER), str(tmp_path), str(r), str(size)]
+            )
+            for r in range(size)
+        ]
+        assert [one.wait(timeout=120) for one in running] == [0] * size
+    one, two = (np.load(tmp_path / f"weights{n}.npz") for n in (1, 2))
+    assert set(one) == set(two)
+    for name in one:
+        np.testing.assert_allclose(two[name], one[name], rtol=1e-6, atol=1e-8)
+
+
+def single(symbol, energy):
+    atoms = Atoms(symbol, positions=[[0, 0, 0]])
+    atoms.calc = SinglePointCalculator(atoms, energy=energy)
+    return atoms
+
+
+def test_reference_energies(tmp_path):
+    """Of free atoms plus the least change; by least squares without them."""
+    rng = np.random.default_rng(3)
+    frames = [springs(rng, shift=-445.0, noise=1e-9), single("O", -430.0)]
+    write(tmp_path / "a.xyz", [*frames, single("H", -13.0)], format="extxyz")
+    loaded = load_frames(read_labelled(tmp_path / "a.xyz"), ("H", "O"), 4.0)
+    assert [f.isolated for f in loaded] == [False, True, True]
+    h, o = reference_energies(loaded, 2).numpy()
+    bound = loaded[0].energy - (-430.0 - 26.0)
+    assert [h + 13.0, o + 430.0] == pytest.approx([bound * 2 / 5, bound / 5], abs=1e-9)
+    more = [springs(rng, shift=-7.0, noise=1e-9), pair(rng, shift=-4.0)]
+    more[1].positions[1, 2] = 0.96
+    more[1].calc = SinglePointCalculator(more[1], energy=-4.0, forces=np.zeros((2, 3)))
+    write(tmp_path / "b.xyz", more, format="extxyz")
+    loaded = load_frames(read_labelled(tmp_path / "b.xyz"), ("H", "O"), 4.0)
+    both = reference_energies(loaded, 2).numpy()
+    assert both == pytest.approx([-3.0, -1.0], abs=1e-3)
+
+
+def test_bad_settings_are_refused():
+    with pytest.raises(InputError, match="precision"):
+        replace(SETTINGS, dtype="float16")
+    with pytest.raises(InputError, match="device"):
+        replace(SETTINGS, device="abacus")

@@ -1,0 +1,42 @@
+"""Small molecules of harmonic springs, with labels: eV, A."""
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+SPRINGS = ((0, 1, 40, 0.96), (0, 2, 40, 0.96), (1, 2, 12, 1.52))
+
+
+def springs(rng, pbc=False, cell=None, shift=-500.0, noise=0.05, group="gas"):
+    """A water-like molecule, three springs."""
+    x = np.array([[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]])
+    x = x + rng.normal(0, noise, (3, 3))
+    energy, forces = spring_energy(x)
+    atoms = Atoms("OHH", positions=x, pbc=pbc, cell=cell)
+    atoms.info["config_type"] = group
+    atoms.calc = SinglePointCalculator(atoms, energy=shift + energy, forces=forces)
+    return atoms
+
+
+def pair(rng, shift=-420.0, group="radical"):
+    """An OH, one spring."""
+    r = 0.96 + rng.normal(0, 0.05)
+    atoms = Atoms("OH", positions=[[0, 0, 0], [0, 0, r]])
+    atoms.info["config_type"] = group
+    pull = 40 * (r - 0.96)
+    atoms.calc = SinglePointCalculator(
+        atoms, energy=shift + 20 * (r - 0.96) ** 2, forces=[[0, 0, pull], [0, 0, -pull]]
+    )
+    return atoms
+
+
+def spring_energy(x):
+    """Energy and forces of three atoms."""
+    energy, forces = 0.0, np.zeros((3, 3))
+    for a, b, k, r0 in SPRINGS:
+        d = x[b] - x[a]
+        r = np.linalg.norm(d)
+        energy += 0.5 * k * (r - r0) ** 2
+        forces[a] += k * (r - r0) * d / r
+        forces[b] -= k * (r - r0) * d / r
+    return energy, forces

@@ -1,0 +1,167 @@
+"""`mesobridge train`: files, resuming after a kill, refusals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.io import read, write
+from molecules import pair, springs
+
+from mesobridge.atomistic.potential import load_potential
+from mesobridge.atomistic.potential.train import STATE
+from mesobridge.bridges.training import load_training
+
+EXAMPLE = Path(__file__).resolve().parent.parent / "examples/potential/train.toml"
+SMALL = """
+[data]
+files = ["frames.xyz"]
+hold_out = 0.2
+[model]
+cutoff = "4 angstrom"
+channels = 4
+radial = 4
+hidden = 8
+[training]
+batch = 4
+points = 5
+"""
+
+
+@pytest.fixture
+def data(tmp_path):
+    rng = np.random.default_rng(4)
+    frames = [springs(rng) for _ in range(30)] + [pair(rng) for _ in range(10)]
+    write(tmp_path / "frames.xyz", frames, format="extxyz")
+    return tmp_path
+
+
+def config(folder, text=SMALL, **training):
+    lines = "\n".join(f"{k} = {json.dumps(v)}" for k, v in training.items())
+    (folder / "train.toml").write_text(text + lines + "\n")
+    return folder / "train.toml"
+
+
+def test_a_training_leaves_a_potential_and_a_report(data, mesobridge):
+    code, out, _ = mesobridge("train", config(data, steps=60))
+    assert code == 0
+    folder = data / "runs/potential"
+    assert str(folder.relative_to(data) / "report.html") in out
+    potential = load_potential(folder / "potential.safetensors")
+    assert potential.species == ("H", "O")
+    assert potential.header["validity"]["groups"] == ["gas", "radical"]
+    curve = json.loads((folder / "curve.json").read_text())
+    assert [point["step"] for point in curve["curve"]] == [12, 24, 36, 48, 60]
+    errors = curve["validation"]
+    assert errors["all"]["frames"] == 8
+    frames = read(data / "frames.xyz", ":")  # the last of each group were held out
+    frames = frames[24:30] + frames[38:]
+    difference = np.concatenate(
+        [
+            potential.evaluate(
+                a.positions, a.get_chemical_symbols(), np.eye(3) * 20, (False,) * 3
+            ).forces
+            - a.get_forces()
+            for a in frames
+        ]
+    )
+    rmse = 1e3 * np.sqrt((difference**2).mean())
+    assert errors["all"]["force"]["rmse"]["value"] == pytest.approx(rmse, rel=1e-4)
+    page = (folder / "report.html").read_text()
+    assert page.count("<svg") == 3
+    for words in ("radical", "H2 O1", "with a slope of", "element O"):
+        assert words in page
+
+
+def test_the_example_trains(data, mesobridge):
+    text = EXAMPLE.read_text()
+    assert load_training(EXAMPLE).training.cpu_minutes == 10.0
+    assert len([line for line in text.splitlines() if line]) <= 5
+    (data / "train.toml").write_text(text.replace("10.0", "0.01"))
+    code, _, _ = mesobridge("train", "train.toml", "--quiet")
+    assert code == 0
+    curve = json.loads((data / "runs/potential/curve.json").read_text())["curve"]
+    assert curve[-1]["cpu_s"] >= 0.6
+
+
+def test_killed_and_taken_up_it_ends_bit_equal(data, mesobridge):
+    path = config(data, steps=400)
+    folder = data / "runs/potential"
+    command = [sys.executable, "-m", "mesobridge.cli", "train", str(path)]
+    process = subprocess.Popen(command, cwd=data, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while not (folder / STATE).is_file():
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (folder / "potential.safetensors").exists()
+    assert mesobridge("train", path)[0] == 0
+    assert mesobridge("train", path, "--out", "undisturbed")[0] == 0
+    one, two = (
+        (data / out / "potential/potential.safetensors").read_bytes()
+        for out in ("runs", "undisturbed")
+    )
+    assert one == two
+
+
+def test_another_training_is_not_written_over(data, mesobridge):
+    assert mesobridge("train", config(data, steps=5))[0] == 0
+    first = (data / "runs/potential/potential.safetensors").read_bytes()
+    code, _, err = mesobridge("train", config(data, steps=6))
+    assert code == 2
+    assert "other settings or data" in err
+    frames = read(data / "frames.xyz", ":")
+    write(data / "frames.xyz", frames[1:], format="extxyz")
+    code, _, err = mesobridge("train", config(data, steps=5))
+    assert code == 2
+    assert (data / "runs/potential/potential.safetensors").read_bytes() == first
+    assert mesobridge("train", config(data, steps=6), "--fresh")[0] == 0
+    curve = json.loads((data / "runs/potential/curve.json").read_text())["curve"]
+    assert curve[-1]["step"] == 6
+
+
+BAD = {
+    "no data": (SMALL.replace("frames.xyz", "none.xyz"), {"steps": 5}, "no file"),
+    "a typing error": (SMALL + "step = 3\n", {}, "did you mean steps"),
+    "no length": (SMALL, {}, "steps or cpu_minutes"),
+    "two lengths": (SMALL, {"steps": 5, "cpu_minutes": 1.0}, "steps or cpu_minutes"),
+    "a number": (SMALL.replace('"4 angstrom"', "4"), {"steps": 5}, "with its unit"),
+    "a batch too large": (SMALL.replace("= 4\npoi", "= 99\npoi"), {"steps": 5}, "batch"),
+    "a group": (SMALL, {"steps": 5, "group_weights.hot": 2.0}, "no frame has"),
+    "no stress": (
+        SMALL.replace("hold_out", "stress = \"S\"\nneed_stress = true\nhold_out"),
+        {"steps": 5}, "without stress",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_bad_input_is_refused(data, mesobridge, what):
+    text, training, words = BAD[what]
+    if what == "no stress":
+        rng = np.random.default_rng(0)
+        frames = [springs(rng, pbc=True, cell=np.eye(3) * 8) for _ in range(10)]
+        write(data / "frames.xyz", frames, format="extxyz")
+    code, out, err = mesobridge("train", config(data, text, **training))
+    assert (code, out) == (2, "")
+    assert words in err
+
+
+def test_units_that_do_not_belong_together_are_named(data, mesobridge):
+    frames = read(data / "frames.xyz", ":")
+    for atoms in frames:
+        atoms.calc.results["energy"] /= 27.211386
+    write(data / "frames.xyz", frames, format="extxyz")
+    code, _, err = mesobridge("train", config(data, steps=5))
+    assert code == 2
+    assert "energies in hartree beside forces in eV/A" in err
+    assert not (data / "runs").exists()
+    text = SMALL.replace("hold_out", "check_units = false\nhold_out")
+    assert mesobridge("train", config(data, text, steps=5))[0] == 0
