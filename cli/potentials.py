@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -27,8 +28,9 @@ def train(
 
     stop_on_signals()
     folder = run_training(config, out, fresh=fresh, quiet=quiet)
-    typer.echo(f"potential {folder / POTENTIAL}")
-    typer.echo(f"report    {folder / REPORT}")
+    if os.environ.get("RANK", "0") == "0":  # of torchrun
+        typer.echo(f"potential {folder / POTENTIAL}")
+        typer.echo(f"report    {folder / REPORT}")
 
 
 def validate(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...core.stats import bootstrap_weights, estimate
+from ...core.stats import bootstrap_weights, estimate, interval95
 from ...core.units import ANGSTROM, EV, GPA
 from .data import Frame, batch
 from .derivatives import derivatives
@@ -133,6 +133,15 @@ def _errors(difference: np.ndarray, frame: np.ndarray, seed: int) -> dict | None
     absolute = np.bincount(frame, np.abs(difference).sum(1))
     total, n_units = weights @ count, len(count)
     return {
-        "rmse": estimate(np.sqrt(weights @ square / total), n_units),
-        "mae": estimate(weights @ absolute / total, n_units),
+        "rmse": _positive(np.sqrt(weights @ square / total), n_units),
+        "mae": _positive(weights @ absolute / total, n_units),
     }
+
+
+def _positive(replicates: np.ndarray, n_units: int) -> dict:
+    """Estimate with an interval that is symmetric in the logarithm, as of a scale."""
+    if n_units < 2 or not (replicates > 0).all():
+        return estimate(replicates, n_units)
+    value = float(replicates[0])
+    low, high = np.exp(interval95(np.log(replicates), n_units))
+    return {"value": value, "ci95": [float(low), float(high)]}

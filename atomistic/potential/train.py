@@ -283,7 +283,8 @@ class _Training:
                 text += f"  stress {last['stress_rmse']:.3f} GPa"
         if self.s.cpu_minutes is None:
             return self.step, self.s.steps, text
-        return self.cpu, 60 * self.s.cpu_minutes, text
+        total = 60 * self.s.cpu_minutes
+        return self.fraction * total, total, text
 
     def result(self) -> TrainingResult:
         """The averaged weights; with patience those of the best point."""

@@ -61,7 +61,7 @@ class Display:
     def line(self, text: str) -> None:
         """Say something."""
         if not self._quiet:
-            self._console.print(text, markup=False)
+            self._console.print(text, markup=False, soft_wrap=True)
 
     def log(self, event: str, **fields) -> None:
         """Add a line to the log."""

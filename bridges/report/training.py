@@ -143,16 +143,21 @@ def _errors(page: Page, errors: dict) -> None:
     for name, row in errors.items():
         cells = [name, str(row["frames"])]
         for key, digits in (("force", 1), ("energy", 2), ("stress", 3)):
-            cells.append(
-                with_interval(row[key]["rmse"], digits=digits) if key in row else "-"
-            )
-        mae = row["force"]["mae"]
-        rows.append((*cells, with_interval(mae, digits=1)))
+            cells.append(_cell(row, key, "rmse", digits))
+        rows.append((*cells, _cell(row, "force", "mae", 1)))
     page.table(
         ("frames of", "number", "force (meV/Å)", "energy (meV/atom)", "stress (GPa)",
          "force, mean absolute (meV/Å)"),
         rows,
     )  # fmt: skip
+
+
+def _cell(row: dict, key: str, what: str, digits: int) -> str:
+    if key not in row:
+        return "-"
+    if row["frames"] == 1:
+        return f"{row[key][what]['value']:.{digits}f}"
+    return with_interval(row[key][what], digits=digits)
 
 
 def _data(page: Page, data) -> None:

@@ -228,7 +228,7 @@ def test_mixed_units_are_named(frames, tmp_path):
 def test_mixed_units_are_named_in_dft_data(name):
     if not (DATA / name).is_file():
         pytest.skip(f"no reference data: {name}")
-    sets = [ds.isel(frame=slice(None, None, 11)) for ds in read_labelled(DATA / name)]
+    sets = [ds.isel(frame=slice(None, None, 16)) for ds in read_labelled(DATA / name)]
     assert check_units(sets) is not None
     for words in ("energies in hartree", "energies in kcal/mol", "lengths in bohr"):
         with pytest.raises(InputError, match=words):
