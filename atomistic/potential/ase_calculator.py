@@ -96,5 +96,5 @@ class MesobridgeCalculator(Calculator):
         if missing:
             raise PropertyNotImplementedError(
                 f"no {', '.join(missing)}: a cell without volume has no stress, a "
-                "baseline or charges no energies of atoms"
+                "baseline or charges no energies of atoms, and others no charges"
             )

@@ -7,15 +7,13 @@ import functools
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
-from ase.stress import full_3x3_to_voigt_6_stress
+from ase.calculators.calculator import Calculator
 
 from ...core.artefact import sha256
 from ...core.errors import InputError
-from ..potential import Potential, load_potential, to_openmm
+from ..potential import MesobridgeCalculator, Potential, load_potential, to_openmm
 from .dynamics import Engine, ase_engine, openmm_engine
 
 
@@ -42,27 +40,6 @@ class Subject:
     engine: Engine
 
 
-class PotentialCalculator(Calculator):
-    """ASE calculator of a `Potential`."""
-
-    implemented_properties = ["energy", "forces", "stress"]
-
-    def __init__(self, potential: Potential):
-        super().__init__()
-        self.potential = potential
-
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
-        """Fill ``results``; see `ase.calculators.calculator.Calculator`."""
-        super().calculate(atoms, properties, system_changes)
-        a: Any = self.atoms
-        found = self.potential.evaluate(
-            a.positions, a.get_chemical_symbols(), a.cell.array, a.pbc
-        )
-        self.results = {"energy": found.energy, "forces": found.forces.astype(float)}
-        if a.pbc.all():
-            self.results["stress"] = full_3x3_to_voigt_6_stress(found.stress)
-
-
 def of_calculator(calculator: Calculator, name: str) -> Subject:
     """A calculator as a subject."""
     return Subject(name, name, calculator, calculator, ase_engine(calculator))
@@ -83,8 +60,8 @@ def find_subject(text: str) -> Subject:
             copy.deepcopy(potential.model).double(), potential.species, potential.header
         )
         return Subject(
-            path.name, sha256(path), PotentialCalculator(potential),
-            PotentialCalculator(double),
+            path.name, sha256(path), MesobridgeCalculator(potential),
+            MesobridgeCalculator(double),
             openmm_engine(functools.partial(_forces, path)),
         )  # fmt: skip
     module, _, factory = text.partition(":")
