@@ -154,6 +154,18 @@ def test_bad_input_is_refused(data, mesobridge, what):
     assert words in err
 
 
+def test_an_element_that_was_not_trained_is_named(data, mesobridge):
+    frames = [springs(np.random.default_rng(0)) for _ in range(4)]
+    for atoms in frames:
+        atoms.symbols[1] = "F"
+    write(data / "other.xyz", frames, format="extxyz")
+    text = SMALL.replace("hold_out", 'validation = ["other.xyz"]\nhold_out')
+    code, _, err = mesobridge("train", config(data, text, steps=5))
+    assert code == 2
+    assert "does not know this species" in err
+    assert "F" in err
+
+
 def test_units_that_do_not_belong_together_are_named(data, mesobridge):
     frames = read(data / "frames.xyz", ":")
     for atoms in frames:
