@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import xarray as xr
 from pydantic import Field, model_validator
 
@@ -31,6 +32,8 @@ from .pipeline.lock import run_lock
 from .pipeline.progress import Display
 
 POTENTIAL, CURVE, REPORT = "potential.safetensors", "curve.json", "report.html"
+#: Atoms of a step, about, where no batch is given: five molecules of fifteen, one liquid.
+ATOMS = 75
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -68,15 +71,15 @@ class Model(Section):
     channels: int = Field(default=32, gt=0, le=512, strict=True)
     radial: int = Field(default=8, gt=0, le=64, strict=True)
     hidden: int = Field(default=64, gt=0, le=1024, strict=True)
-    layers: int = Field(default=1, gt=0, le=8, strict=True)
+    layers: int = Field(default=2, gt=0, le=8, strict=True)
 
 
 class Training(Section):
-    """Of `TrainingSettings`; either steps or cpu_minutes."""
+    """Of `TrainingSettings`: either steps or cpu_minutes; batch by the size of frames."""
 
     steps: PositiveInt | None = None
     cpu_minutes: PositiveFloat | None = None
-    batch: PositiveInt = 1
+    batch: PositiveInt | None = None
     learning_rate: PositiveFloat = 0.01
     energy_weight: PositiveFloat = 2.0
     last_energy_weight: PositiveFloat | None = None
@@ -216,6 +219,11 @@ def _settings(config: TrainingConfig, sets: list[xr.Dataset]) -> TrainingSetting
     t["group_weights"] = tuple(sorted(t["group_weights"].items()))
     if t["steps"] is None:
         t.pop("steps")
+    if t["batch"] is None:
+        sizes = np.repeat(
+            [ds.sizes["atom"] for ds in sets], [ds.sizes["frame"] for ds in sets]
+        )
+        t["batch"] = max(1, min(round(ATOMS / sizes.mean()), len(sizes) // 4))
     species = tuple(sorted(names, key=lambda s: atomic_numbers.get(s, 0)))
     return TrainingSettings(species=species, **config.model.model_dump(), **t)
 
