@@ -64,28 +64,29 @@ class Pass(AnalysisBase):
         self._everywhere = self._source.coordinate.everywhere
         self._tally = Tally(p, plan)
         self._unit = 0
-        self._known = np.zeros_like(self._sums.frames)
+        self._alike = 0
         self._time = self._lengths = None
 
     def _single_frame(self):
         source, ts = self._source, self._ts
+        # Some readers give the same array in every frame: bytes are a copy.
         lengths = ts.dimensions
-        if self._lengths is None or not np.array_equal(lengths, self._lengths):
-            self._add_boxes()
-            # Some readers give the same array in every frame.
-            self._lengths, self._box = np.array(lengths), source.box(ts)
+        alike = None if lengths is None else lengths.tobytes()
+        if self._lengths is None or alike != self._lengths:
+            self._add_frames()
+            self._lengths, self._box = alike, source.box(ts)
             self._extent = source.coordinate.extent(self._box)
         self._check_time(ts)
-        if not np.isfinite(ts.positions.sum()):
+        x = ANGSTROM * ts.positions if self._whole else None
+        origin = source.origin(x, self._box, ts.frame)
+        s = source.coordinate.across(ts.positions, self._box, origin, ANGSTROM)
+        if not np.isfinite(s @ s):
             raise InputError(
                 f"positions of frame {ts.frame}",
                 wanted="finite numbers",
                 got="NaN or infinity",
                 mend="take the frames before the run blew up",
             )
-        x = ANGSTROM * ts.positions if self._whole else None
-        origin = source.origin(x, self._box, ts.frame)
-        s = source.coordinate.across(ts.positions, self._box, origin, ANGSTROM)
         if ts.frame < self._last:
             self._count(self._plan.unit(ts.frame), s, x, origin)
         if self._plan.lag:
@@ -93,23 +94,27 @@ class Pass(AnalysisBase):
         if self._progress is not None and ts.frame % REPORT == 0:
             self._progress(ts.frame - self.start)
 
-    def _add_boxes(self):
-        """Add the volumes of the frames that had the last box."""
-        if self._lengths is None:
+    def _add_frames(self):
+        """Add the frames since the last time, all of one box and unit."""
+        if not self._alike:
             return
         faces = np.linspace(0, self._extent, self._plan.n + 1)
         volumes = self._source.coordinate.volumes(faces, self._box)
-        alike = self._sums.frames - self._known
-        self._sums.extent += alike * self._extent
-        self._sums.volume += alike[:, None] * volumes
-        self._sums.box += alike[:, None] * np.linalg.norm(self._box, axis=1)
-        self._known = self._sums.frames.copy()
+        lengths, sums = np.linalg.norm(self._box, axis=1), self._sums
+        groups = slice(self._plan.units, None)
+        for rows, share in ((self._unit, 1), (groups, self._plan.parts.groups)):
+            frames = self._alike / share
+            sums.frames[rows] += frames
+            sums.extent[rows] += frames * self._extent
+            sums.volume[rows] += frames * volumes
+            sums.box[rows] += frames * lengths
+        self._alike = 0
 
     def _check_time(self, ts):
         if self._time is not None:
             step = ts.time - self._time
-            off = abs(step - self._plan.spacing)
-            if off > 1e-2 * self._plan.spacing + rounding(ts.time):
+            off = abs(step - self._plan.spacing) - 1e-2 * self._plan.spacing
+            if off > 0 and off > rounding(ts.time):
                 raise InputError(
                     "frames that are not equally spaced",
                     wanted=f"{self._plan.spacing:g} ps between all of them",
@@ -119,12 +124,12 @@ class Pass(AnalysisBase):
         self._time = ts.time
 
     def _count(self, unit, s, x, origin):
-        p, n, sums = self._source.particles, self._plan.n, self._sums
+        p, n = self._source.particles, self._plan.n
         if unit != self._unit:
-            self._tally.move_to(sums, self._unit)
+            self._add_frames()
+            self._tally.move_to(self._sums, self._unit)
             self._unit = unit
-        sums.frames[unit] += 1
-        sums.frames[self._plan.units :] += 1 / self._plan.parts.groups
+        self._alike += 1
         cell = (s * (n / self._extent)).astype(np.intp)
         if not self._everywhere:
             cell[(s < 0) | (s > self._extent * EDGE)] = n + 1
@@ -189,7 +194,7 @@ class Pass(AnalysisBase):
     def _conclude(self):
         while self._filled and self._start < self._last:
             self._close()
-        self._add_boxes()
+        self._add_frames()
         self._tally.move_to(self._sums, self._unit)
         self._sums.share_out(self._plan)
         self.results.sums = self._sums
