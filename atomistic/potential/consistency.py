@@ -23,14 +23,14 @@ from .data import Frame, load_frames
 from .linear import columns
 
 #: A; most atoms and frames that are looked at, and atoms at a time.
-CUTOFF, ATOMS, FRAMES, AT_ONCE = 4.0, 5000, 120, 200
+CUTOFF, ATOMS, FRAMES, AT_ONCE = 5.0, 4000, 120, 200
 RIDGE = 1e-8
 
 HARTREE, KCAL, KJ, BOHR = 27.211386, 23.060548, 96.485332, 0.529177
 #: What the energies are too large by, beside forces times lengths, and what that tells.
 FACTORS = {
     1 / HARTREE: "energies in hartree beside forces in eV/A",
-    1 / KCAL * KJ / KCAL: "energies in kJ/mol beside forces in kcal/mol/A",
+    KJ / KCAL: "energies in kJ/mol beside forces in kcal/mol/A",
     HARTREE: "forces in hartree/A beside energies in eV",
     KCAL: "energies in kcal/mol beside forces in eV/A",
     1 / KCAL: "forces in kcal/mol/A beside energies in eV",
@@ -47,8 +47,11 @@ FACTORS = {
 ALLOWED, UNCERTAIN = (0.72, 1.65), 0.15
 #: Frames of smaller forces, beside the root mean square of all, say little of energies.
 STILL = 0.2
-#: Median distance of nearest atoms over the sum of covalent radii that no matter has.
-TOO_FAR = 1.6
+#: Slopes beside a factor that it may explain.
+EXPLAINED = (0.8, 1.55)
+#: Median distance of nearest atoms over the sum of covalent radii that no matter has; A
+#: and frames to look for them in.
+TOO_FAR, FAR, FEW = 1.6, 8.0, 4
 
 
 @dataclass(frozen=True)
@@ -63,16 +66,12 @@ class Consistency:
         Part of the mean squared force that the pair potential gives.
     frames
         Number of frames that were used, beyond the constants that were fitted to them.
-    distance
-        Median distance of nearest atoms over the sum of their covalent radii; ``None``
-        where there are no pairs, or noble gases.
     """
 
     slope: float
     error: float
     explained: float
     frames: int
-    distance: float | None
 
 
 def check_units(sets: Sequence[xr.Dataset]) -> Consistency | None:
@@ -93,38 +92,38 @@ def check_units(sets: Sequence[xr.Dataset]) -> Consistency | None:
     InputError
         Names the unit that would explain the data.
     """
-    found = compare(sets)
-    if found is None:
-        return None
     mend = (
         "convert the file to eV, eV/A and A (delta-learned or otherwise unusual labels: "
         "check_units = false)"
     )
-    what = "energies and forces do not belong together"
-    got = f"{found.slope:.3g} +- {found.error:.2g} from {found.frames} frames"
-    wanted = "energies that follow from the forces with a factor of one"
-    certain = found.error < UNCERTAIN * abs(found.slope)
-    if certain and not ALLOWED[0] < found.slope < ALLOWED[1]:
-        guess = _named(found.slope)
-        raise InputError(f"{what}: {guess}", wanted=wanted, got=got, mend=mend)
-    if found.distance is not None and found.distance > TOO_FAR:
+    distance = nearest_distance(sets)
+    if distance is not None and distance > TOO_FAR:
         raise InputError(
-            "atoms are too far apart: lengths in bohr", mend=mend,
+            "atoms are too far apart: lengths in bohr", got=f"{distance:.2f} times that",
             wanted="nearest atoms about as far apart as their covalent radii say",
-            got=f"{found.distance:.2f} times that",
+            mend=mend,
+        )  # fmt: skip
+    found = compare(sets)
+    if found is None or found.error >= UNCERTAIN * abs(found.slope):
+        return found
+    if not ALLOWED[0] < found.slope < ALLOWED[1]:
+        raise InputError(
+            f"energies and forces do not belong together: {_named(found.slope)}",
+            wanted="energies that follow from the forces with a factor of one",
+            got=f"{found.slope:.3g} +- {found.error:.2g} from {found.frames} frames",
+            mend=mend,
         )  # fmt: skip
     return found
 
 
 def _named(slope: float) -> str:
-    def away(factor: float) -> float:
-        return abs(np.log(slope / factor)) if slope * factor > 0 else np.inf
-
-    near = sorted(FACTORS, key=away)
-    close = [f for f in near if away(f) < min(0.25, away(near[0]) + 0.2)]
-    if not close:
+    """What may explain a slope, the nearest first."""
+    low, high = EXPLAINED
+    near = [f for f in FACTORS if low < slope / f < high]
+    if not near:
         return f"a factor of {slope:.3g} between them"
-    return ", or ".join(FACTORS[f] for f in close)
+    near.sort(key=lambda f: abs(np.log(slope / f)))
+    return ", or ".join(FACTORS[f] for f in near)
 
 
 def compare(sets: Sequence[xr.Dataset]) -> Consistency | None:
@@ -155,7 +154,7 @@ def compare(sets: Sequence[xr.Dataset]) -> Consistency | None:
     slope = float((y @ y) / (x @ y))
     correlation = (x @ y) / np.sqrt((x @ x) * (y @ y))
     error = abs(slope) * float(np.sqrt(max(0.0, 1 / correlation**2 - 1) / free))
-    return Consistency(slope, error, explained, free, _nearest(frames, names))
+    return Consistency(slope, error, explained, free)
 
 
 def _chosen(sets: list[xr.Dataset]) -> list[xr.Dataset]:
@@ -180,18 +179,21 @@ def _batches(frames: list[Frame]) -> Iterator[list[Frame]]:
         start = stop
 
 
-def _nearest(frames: list[Frame], names: list[str]) -> float | None:
-    """Median distance of nearest atoms over the sum of covalent radii."""
-    radii = np.array([_radius(name) for name in names])
-    found = []
-    for f in frames:
+def nearest_distance(sets: Sequence[xr.Dataset]) -> float | None:
+    """Median distance of nearest atoms over the sum of their covalent radii.
+
+    ``None`` where there are no pairs, or noble gases only.
+    """
+    names = sorted({str(s) for ds in sets for s in ds["species"].values})
+    radii, found = np.array([_radius(name) for name in names]), [np.empty(0)]
+    for f in load_frames([ds.isel(frame=slice(0, FEW)) for ds in sets], names, FAR):
         r = np.sqrt((f.vectors**2).sum(-1))
-        r[r > CUTOFF] = np.inf
+        r[r >= FAR] = np.inf
         sums = radii[f.species][:, None] + radii[f.species[f.list.index]]
         found.append(np.min(r / sums, axis=1))
-    all_found = np.concatenate(found)
-    all_found = all_found[np.isfinite(all_found)]
-    return float(np.median(all_found)) if len(all_found) else None
+    each = np.concatenate(found)
+    each = each[np.isfinite(each)]
+    return float(np.median(each)) if len(each) else None
 
 
 def _radius(name: str) -> float:

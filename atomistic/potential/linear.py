@@ -60,7 +60,9 @@ def columns(
     )
     # Whose moment a pair adds to: that of its neighbour's species, and that of all.
     slots = i * (s + 1) + species[j], i * (s + 1) + s
-    moments = sum(_scatter(x, few.reshape(len(i), -1), n * (s + 1)) for x in slots)
+    moments = sum(
+        _scatter(x, few.reshape(-1, TRIPLETS * TENSORS), n * (s + 1)) for x in slots
+    )
     moments = np.asarray(moments).reshape(-1, TRIPLETS, TENSORS)
     squares = np.stack([(_WEIGHTS * moments**2)[..., r].sum(-1) for r in RANKS], -1)
     pairs = _scatter(i * s + species[j], radial, n * s).reshape(n, -1)
@@ -76,7 +78,9 @@ def columns(
         each = 2 * (_WEIGHTS * moments[slot])[..., None] * change
         each = np.stack([each[:, :, r].sum(2) for r in RANKS], 2)
         place = species[i] * (s + 1) + other
-        felt = _felt(each.reshape(len(i), -1, 3), i, j, place, n, s * (s + 1))
+        felt = _felt(
+            each.reshape(-1, TRIPLETS * len(RANKS), 3), i, j, place, n, s * (s + 1)
+        )
         triplets += felt.reshape(triplets.shape)
     forces.append(triplets.reshape(n, 3, -1))
     return (
@@ -113,7 +117,7 @@ def _scatter(slot: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
 
 def _felt(change, i, j, place, n: int, places: int) -> np.ndarray:
     """Forces (N, 3, places * C) of derivatives (E, C, 3) with respect to r_j - r_i."""
-    flat = change.reshape(len(i), -1)
+    flat = change.reshape(len(i), change.shape[1] * 3)
     found = _scatter(i * places + place, flat, n * places)
     found = found - _scatter(j * places + place, flat, n * places)
     return np.moveaxis(found.reshape(n, -1, 3), 2, 1)

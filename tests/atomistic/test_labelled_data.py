@@ -11,6 +11,8 @@ from ase.io import write
 from molecules import springs
 
 from mesobridge.atomistic.potential.consistency import check_units, compare
+from mesobridge.atomistic.potential.data import load_frames
+from mesobridge.atomistic.potential.linear import columns
 from mesobridge.atomistic.potential.reading import Keys, read_labelled, split
 from mesobridge.core.artefact import write_dataset
 from mesobridge.core.errors import InputError
@@ -233,6 +235,55 @@ def test_mixed_units_are_named_in_dft_data(name):
     for words in ("energies in hartree", "energies in kcal/mol", "lengths in bohr"):
         with pytest.raises(InputError, match=words):
             check_units(scaled(sets, **MIXED[words]))
+
+
+def crystal(rng):
+    """Copper, Lennard-Jones: nothing is nearer than 4.6 A when lengths are in bohr."""
+    from ase.build import bulk
+    from ase.calculators.lj import LennardJones
+
+    atoms = bulk("Cu", "fcc", a=3.6, cubic=True).repeat(2)
+    atoms.rattle(0.08, rng=rng)
+    atoms.calc = LennardJones(sigma=2.29, epsilon=0.4, rc=4.5, smooth=True)
+    labels = atoms.get_potential_energy(), atoms.get_forces()
+    atoms.calc = SinglePointCalculator(atoms, energy=labels[0], forces=labels[1])
+    return atoms
+
+
+@pytest.fixture(scope="module")
+def crystals(tmp_path_factory):
+    rng = np.random.default_rng(5)
+    path = tmp_path_factory.mktemp("crystals") / "a.xyz"
+    write(path, [crystal(rng) for _ in range(24)], format="extxyz")
+    return read_labelled(path)
+
+
+@pytest.mark.parametrize("words", MIXED)
+def test_mixed_units_are_named_in_a_crystal(crystals, words):
+    assert check_units(crystals) is not None
+    with pytest.raises(InputError, match=words):
+        check_units(scaled(crystals, **MIXED[words]))
+
+
+def test_atoms_beyond_every_cutoff_tell_nothing(crystals):
+    assert check_units(scaled(crystals, length=5.0)) is None
+
+
+def test_columns_are_forces_of_their_energies(crystals):
+    """Central differences of every column along one direction."""
+    ds = crystals[0].isel(frame=slice(0, 1))
+    rng = np.random.default_rng(0)
+    way, h = rng.normal(size=ds["positions"].shape[1:]), 1e-5
+
+    def at(shift):
+        moved = ds.copy(deep=True)
+        moved["positions"].values[0] += shift * way * ANGSTROM
+        moved["species"] = ("atom", np.array(["Cu", "Au"] * 16))
+        return columns(load_frames([moved], ("Au", "Cu"), 5.0), 2, 5.0)
+
+    slope = (at(h)[0] - at(-h)[0])[0] / (2 * h)
+    along = -(at(0.0)[1] * way.reshape(-1, 1)).sum(0)
+    np.testing.assert_allclose(slope, along, atol=1e-6 * np.abs(along).max())
 
 
 def test_too_few_frames_tell_nothing(frames, tmp_path):
