@@ -16,5 +16,6 @@ bench: setup
 	@$(RUN)python benchmarks/foundation.py --json benchmarks/foundation.json
 	@$(RUN)python benchmarks/continuum.py --json benchmarks/continuum.json
 	@$(RUN)python benchmarks/profiles.py --json benchmarks/profiles.json
+	@$(RUN)python benchmarks/potential.py --json benchmarks/potential.json
 clean:
 	rm -rf .venv .dev build *.egg-info

@@ -8,11 +8,9 @@ not count.
 
 from __future__ import annotations
 
-import argparse
 import os
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -20,7 +18,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from ase.data import atomic_numbers  # noqa: E402
 from ase.units import Bohr, Hartree  # noqa: E402
-from figures import figure, in_turns, machine, write  # noqa: E402
+from figures import figure, in_turns  # noqa: E402
 from scipy.spatial.transform import Rotation  # noqa: E402
 
 from mesobridge.atomistic.fumi_tosi import IonicCalculator, short_range_force  # noqa: E402
@@ -226,18 +224,10 @@ def _cost(cells: int, rounds: int) -> dict:
     return figure(name, with_ / without, "1", "<=", 1.5, note)
 
 
-def main() -> None:
-    """Measure one after the other and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer, shorter problems")
-    parser.add_argument("--json", type=Path, required=True, help="where to write")
-    args = parser.parse_args()
-    before, found = machine(), []
+def figures(*, quick: bool) -> list[dict]:
+    """All figures of predicted charges."""
     torch.set_num_threads(1)
+    found = []
     for part in (cost, two_ions, molten_salt, two_cations):
-        found += part(args.quick)
-    write(args.json, before, found)
-
-
-if __name__ == "__main__":
-    main()
+        found += part(quick)
+    return found

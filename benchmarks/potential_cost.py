@@ -1,12 +1,11 @@
 """What a potential costs: beside autograd, MACE and TensorNet; of replicas; in memory.
 
 MACE and TensorNet (torchmd-net) are installed into a virtual environment of their own,
-``.dev/potential``. Run with ``--json FILE``.
+``.dev/potential``.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import resource
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from figures import figure, in_turns, machine, write
+from figures import figure, in_turns
 
 import mesobridge
 from mesobridge.atomistic.potential import Potential, VerletList
@@ -140,17 +139,8 @@ def compared(t: dict[str, float]) -> list[dict]:
     ]  # fmt: skip
 
 
-def main() -> None:
-    """Take the figures and write them."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, required=True)
-    parser.add_argument("--quick", action="store_true")
-    given = parser.parse_args()
+def figures(*, quick: bool) -> list[dict]:
+    """All figures of cost."""
     torch.set_num_threads(1)
-    before, rounds = machine(), 5 if given.quick else 25
-    found = inference(rounds) + replicas(rounds)
-    write(given.json, before, found + peers(2 if given.quick else 5))
-
-
-if __name__ == "__main__":
-    main()
+    rounds = 5 if quick else 25
+    return inference(rounds) + replicas(rounds) + peers(2 if quick else 5)
