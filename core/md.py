@@ -167,7 +167,7 @@ def run_segments(
     while done < n_steps:
         steps = min(segment_steps, n_steps - done)
         path = scratch / f"segment-{len(parts):05d}.npz" if scratch else None
-        part = _stored(path)
+        part = stored(path)
         if part is None:
             part = _segment(system, state, settings, len(parts), steps, stride)
             if path is not None:
@@ -188,8 +188,8 @@ def run_segments(
     )
 
 
-def _stored(path: Path | None) -> dict[str, np.ndarray] | None:
-    """A segment that is there and whole; a damaged one is run again."""
+def stored(path: Path | None) -> dict[str, np.ndarray] | None:
+    """Arrays of a segment that is there and whole; a damaged one is run again."""
     if path is None or not path.is_file():
         return None
     try:

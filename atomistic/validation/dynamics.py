@@ -7,7 +7,6 @@ OpenMM in its Verlet. All are canonical up to the square of the time step.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from ase.md.verlet import VelocityVerlet
 
 from ...core.artefact import replacing
 from ...core.errors import StageError
-from ...core.md import MDSettings, make_context, segment_seed
+from ...core.md import MDSettings, make_context, segment_seed, stored
 from ...core.units import FS, KJ_MOL, PS
 
 Progress = Callable[[float, float, str], None]
@@ -218,7 +217,7 @@ def run(
     while done < n_steps:
         steps = min(length, (n_steps - done) // stride * stride) or stride
         path = scratch / f"segment-{len(parts):05d}.npz" if scratch else None
-        part = _stored(path)
+        part = stored(path)
         if part is None:
             mover = engine(atoms, settings, segment_seed(settings.seed, len(parts)))
             part = _segment(mover, atoms, settings, steps, stride)
@@ -238,17 +237,6 @@ def run(
     time = (1 + np.arange(len(rows["kinetic"]))) * stride * settings.timestep / PS
     species = tuple(sorted(set(start.get_chemical_symbols())))
     return Run(time, species=species, final=atoms, **rows)
-
-
-def _stored(path: Path | None) -> dict[str, np.ndarray] | None:
-    """A segment that is there and whole."""
-    if path is None or not path.is_file():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            return dict(data)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        return None
 
 
 def _segment(
