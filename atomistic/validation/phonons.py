@@ -108,7 +108,7 @@ def force_constants(rest: Atoms, calculator: Calculator, shape, displacement, pr
     found = Phonopy(cell, np.diag(shape), primitive_matrix=np.eye(3))
     found.generate_displacements(distance=displacement)
     forces = []
-    cells = found.supercells_with_displacements
+    cells = found.supercells_with_displacements or []
     for i, moved in enumerate(cells):
         atoms = Atoms(
             moved.symbols, cell=moved.cell, scaled_positions=moved.scaled_positions,
