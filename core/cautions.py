@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import xarray as xr
 
@@ -57,3 +59,11 @@ def caution(profiles: xr.Dataset, stacklevel: int = 2) -> None:
     """Warn of what `cautions` finds."""
     for text in cautions(profiles):
         warnings.warn(text, Caution, stacklevel=stacklevel + 1)
+
+
+@contextmanager
+def told_elsewhere() -> Iterator[None]:
+    """Keep `caution` silent where a report or a summary tells the same."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Caution)
+        yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import xarray as xr
 
 from ...core.artefact import read_dataset, write_dataset
-from ...core.cautions import Caution
+from ...core.cautions import told_elsewhere
 from ...core.errors import InputError
 from ...core.progress import shown
 from ...core.units import quantity
@@ -123,8 +122,7 @@ def run(request: Request, out: Path, plot: Path | None, quiet: bool) -> xr.Datas
     species = species_of(request.species)
     bulk = _bulk(request, list(species), view.temperature)
     shown_progress = shown("profiles", False if quiet else None)
-    with shown_progress as progress, warnings.catch_warnings():
-        warnings.simplefilter("ignore", Caution)  # the closing summary tells them
+    with shown_progress as progress, told_elsewhere():
         if request.lag is None:
             found = density_profiles(
                 universe, species, resolution, view, progress=progress

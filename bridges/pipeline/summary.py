@@ -55,8 +55,7 @@ def headline(summary: dict) -> list[str]:
         )
     for name, item in interface.get("resistance_ohm_m2", {}).items():
         lines.append(f"R         {name} {_interval(item, 1e-12)} 1e-12 ohm m2")
-    if interface.get("stationary") is False:
-        lines.append("WARNING   the slab was not steady: see the report")
+    lines += [f"caution   {text}" for text in interface.get("cautions", ())]
     lines.append(f"wall      {summary['wall_s']:.0f} s")
     return lines
 

@@ -16,6 +16,7 @@ from ...atomistic.profiles import (
 from ...atomistic.profiles.settings import frames_per, steps_of
 from ...atomistic.systems import CHARGES
 from ...core.artefact import read_dataset, replacing, write_dataset, write_json
+from ...core.cautions import cautions
 from ...core.stats import estimate
 from ...core.units import NM
 from ..structure import peak_differences, rdf
@@ -97,5 +98,6 @@ def profiles(inputs: dict[str, Path], settings: dict, out: Path, context) -> dic
         "sigma_C_m2": s["surface_charge"],
         "stationary": verdict["ok"],
         "stationarity": {c["name"]: c["value"] for c in verdict["checks"]},
+        "cautions": cautions(found),
     }
     return {"summary": {"interface": interface}}

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ...core.artefact import read_dataset, replacing, write_dataset
+from ...core.cautions import told_elsewhere
 from ...core.stats import estimate
 from ..coefficients import coefficients_from_profiles
 from ..transport import closure, resistances, solve_transport
@@ -19,9 +20,14 @@ def transport(inputs: dict[str, Path], settings: dict, out: Path, context) -> di
     profiles = read_dataset(inputs["profiles"] / "profiles.nc", "interface-profiles/1")
     faces = profiles["z_face"].values
     middle = 0.5 * float(faces[-1] - faces[0])
-    coefficients = coefficients_from_profiles(
-        profiles, side=s["side"], bulk_plane=middle, taper_start=middle - s["bulk_width"]
-    )
+    with told_elsewhere():
+        coefficients = coefficients_from_profiles(
+            profiles,
+            side=s["side"],
+            bulk_plane=middle,
+            taper_start=middle - s["bulk_width"],
+        )
+        systematic = _systematic(profiles, coefficients)
     write_dataset(coefficients, out / "coefficients.nc", "transport-coefficients/1")
     solution = solve_transport(coefficients, profiles, context.progress, bias=s["bias"])
     reference = closure(coefficients, profiles)
@@ -36,7 +42,6 @@ def transport(inputs: dict[str, Path], settings: dict, out: Path, context) -> di
     def point(key: str) -> dict[str, float]:
         return {name: float(values[key][0, i]) for i, name in enumerate(names)}
 
-    systematic = _systematic(profiles, coefficients)
     ratio = np.abs(values["resistance"] / values["resistance_exact"] - 1)
     interface = {
         **{k: solution.attrs[k] for k in solution.attrs if k.startswith("closure_")},

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ...core.artefact import read_dataset, read_json, write_text
+from ...core.cautions import cautions
 from ...core.page import Page, with_interval
 from ...core.style import to_svg
 from ..pipeline.summary import merge_results
@@ -99,7 +100,8 @@ def _interface(page: Page, inputs: dict[str, Path], summary: dict) -> None:
     profiles = read_dataset(inputs["profiles"] / "profiles.nc", "interface-profiles/1")
     frames = read_dataset(inputs["slab_0"] / "slab.nc", "frames/1")
     faces = profiles["z_face"].values
-    page.section("The interface", _charge_text(profiles), _verdict(inputs))
+    doubts = [f"Caution: {text}." for text in cautions(profiles)]
+    page.section("The interface", _charge_text(profiles), _verdict(inputs), *doubts)
     page.figure(
         to_svg(figures.snapshot(frames, (faces[0], faces[-1])), "slab"),
         "Ions of the last frame, seen along y; black lines are the walls.",
