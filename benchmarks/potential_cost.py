@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from figures import figure, in_turns
 
-import mesobridge
 from mesobridge.atomistic.potential import Potential, VerletList
 from mesobridge.atomistic.potential.gradient import (
     Compiled,
@@ -116,7 +115,8 @@ def peers(rounds: int) -> list[dict]:
         )
         if done.returncode:
             return []
-    paths = os.pathsep.join([str(HERE), str(Path(mesobridge.__file__).parents[1])])
+    # The set-up links the repository there under the name of the package.
+    paths = os.pathsep.join([str(HERE), str(HERE.parent / ".dev")])
     told = subprocess.run(  # noqa: S603
         [str(python), str(HERE / "peers" / "mace_tensornet.py"), str(rounds)],
         check=True, capture_output=True, text=True,
