@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import vesin
 
+from .verlet import end_to_end, padded
+
 
 @dataclass(frozen=True)
 class Neighbours:
@@ -54,29 +56,13 @@ def neighbours(
     i, j, s = finder.compute(
         points=positions, box=box, periodic=[bool(p) for p in pbc], quantities="ijS"
     )
-    i, j, n = i.astype(np.int64), j.astype(np.int64), len(positions)
-    count = np.bincount(i, minlength=n)
-    slot = np.arange(len(i)) - np.repeat(np.cumsum(count) - count, count)
-    width = int(count.max(initial=1))
-    index = np.repeat(np.arange(n)[:, None], width, axis=1)
-    shift = np.zeros((n, width, 3))
-    shift[..., 0] = 2 * cutoff
-    index[i, slot] = j
-    shift[i, slot] = s @ box
-    return Neighbours(index, shift, np.zeros(n, dtype=np.int64))
+    i, j = i.astype(np.int64), j.astype(np.int64)
+    shift, index = padded(i, j, s @ box, len(positions), cutoff)
+    return Neighbours(index, shift, np.zeros(len(positions), dtype=np.int64))
 
 
 def join(frames: Sequence[Neighbours], cutoff: float) -> Neighbours:
     """Several frames as one, padded to the longest row of them all."""
-    width = max(f.index.shape[1] for f in frames)
-    index, shift, frame, start = [], [], [], 0
-    for number, f in enumerate(frames):
-        n, missing = len(f.index), width - f.index.shape[1]
-        own = np.repeat(np.arange(n)[:, None], missing, axis=1)
-        far = np.zeros((n, missing, 3))
-        far[..., 0] = 2 * cutoff
-        index.append(np.concatenate([f.index, own], axis=1) + start)
-        shift.append(np.concatenate([f.shift, far], axis=1))
-        frame.append(np.full(n, number, dtype=np.int64))
-        start += n
-    return Neighbours(*(np.concatenate(x) for x in (index, shift, frame)))
+    shift, index = end_to_end([(f.shift, f.index) for f in frames], cutoff)
+    sizes = [len(f.index) for f in frames]
+    return Neighbours(index, shift, np.repeat(np.arange(len(frames)), sizes))
