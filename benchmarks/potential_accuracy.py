@@ -5,6 +5,8 @@ Training takes four CPU-minutes a system, a fifth of what the targets allow.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -43,17 +45,35 @@ def acetylacetone() -> tuple[list[xr.Dataset], list[xr.Dataset]]:
     return first, last
 
 
-def learned(species, sets, settings: dict, minutes: float) -> tuple[dict, float]:
-    """Errors on held-out frames, and CPU-minutes spent."""
-    first, last = sets
+@dataclass(frozen=True)
+class Case:
+    """What is learned, and how; targets are those of 20 CPU-minutes."""
+
+    species: tuple[str, ...]
+    sets: Callable[[], tuple[list[xr.Dataset], list[xr.Dataset]]]
+    batch: int
+    energy_weight: float
+    force_target: float
+    energy_target: float | None
+
+
+CASES = {
+    "water PBE0+TS": Case(("O", "H"), water, 1, 2.0, 45, 0.5),
+    "acetylacetone 300 K": Case(("C", "O", "H"), acetylacetone, 5, 1.5, 25, None),
+}
+
+
+def learned(case: Case, minutes: float, **settings) -> dict:
+    """Errors on held-out frames after so many CPU-minutes."""
+    first, last = case.sets()
     how = TrainingSettings(
-        species, CUTOFF, channels=32, layers=2, cpu_minutes=minutes, points=1, **settings
-    )
+        case.species, CUTOFF, batch=case.batch, energy_weight=case.energy_weight,
+        cpu_minutes=minutes, points=1, **{"channels": 32, "layers": 2} | settings,
+    )  # fmt: skip
     result = train(first, [], how)
     tensors = {k: torch.from_numpy(v) for k, v in result.tensors.items()}
-    frames = load_frames(last, species, CUTOFF / ANGSTROM)
-    table = error_table(predict(build_model(how, tensors), frames), species)["all"]
-    return table, minutes
+    frames = load_frames(last, case.species, CUTOFF / ANGSTROM)
+    return error_table(predict(build_model(how, tensors), frames), case.species)["all"]
 
 
 def figures(*, quick: bool) -> list[dict]:
@@ -61,17 +81,13 @@ def figures(*, quick: bool) -> list[dict]:
     if not DATA.is_dir():
         return []
     minutes = 0.1 if quick else 4.0
-    cases = (
-        ("water PBE0+TS", ("O", "H"), water, {"batch": 1, "energy_weight": 2.0}, 45, 0.5),
-        ("acetylacetone 300 K", ("C", "O", "H"), acetylacetone,
-         {"batch": 5, "energy_weight": 1.5}, 25, None),
-    )  # fmt: skip
     found = []
-    for name, species, sets, settings, force, energy in cases:
-        table, spent = learned(species, sets(), settings, minutes)
+    for name, case in CASES.items():
+        table = learned(case, minutes)
         for what, unit, target in (
-            ("force", "meV/A", force), ("energy", "meV/atom", energy)
-        ):  # fmt: skip
+            ("force", "meV/A", case.force_target),
+            ("energy", "meV/atom", case.energy_target),
+        ):
             if target is None:
                 continue
             one = table[what]["rmse"]
@@ -79,6 +95,6 @@ def figures(*, quick: bool) -> list[dict]:
             found.append(
                 figure(f"{name}: {what} RMSE", one["value"], unit, "<=", target,
                        f"[{low:.3g}, {high:.3g}] of {table['frames']} frames as if "
-                       f"independent, {spent:g} CPU-minutes of training")
+                       f"independent, {minutes:g} CPU-minutes of training")
             )  # fmt: skip
     return found

@@ -104,8 +104,8 @@ def replicas(rounds: int) -> list[dict]:
     ]
 
 
-def peers(rounds: int) -> list[dict]:
-    """Beside MACE 64x0e and TensorNet, or nothing where they cannot be installed."""
+def peers_python() -> Path | None:
+    """Interpreter with MACE and TensorNet; none where they cannot be installed."""
     place = HERE.parent / ".dev" / "potential"
     python = place / "bin" / "python"
     if not python.exists():
@@ -114,7 +114,15 @@ def peers(rounds: int) -> list[dict]:
             [str(python), "-m", "pip", "install", "-q", *PEERS, *OWN], check=False
         )
         if done.returncode:
-            return []
+            return None
+    return python
+
+
+def peers(rounds: int) -> list[dict]:
+    """Beside MACE 64x0e and TensorNet, or nothing where they cannot be installed."""
+    python = peers_python()
+    if python is None:
+        return []
     # The set-up links the repository there under the name of the package.
     paths = os.pathsep.join([str(HERE), str(HERE.parent / ".dev")])
     told = subprocess.run(  # noqa: S603
