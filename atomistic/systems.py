@@ -168,8 +168,8 @@ def lattice_start(cell: Cell, seed: int) -> MDState:
     return MDState(positions=sites[np.concatenate(chosen)], box=cell.box)
 
 
-def make_system(cell: Cell, *forces: openmm.Force, cutoff: float) -> openmm.System:
-    """System of the ions with formal-charge Coulomb, walls, slab correction and `forces`.
+def make_system(cell: Cell, *forces: openmm.Force, cutoff: float | None) -> openmm.System:
+    """System of the ions with walls, `forces` and Coulomb of formal charges.
 
     Parameters
     ----------
@@ -178,15 +178,18 @@ def make_system(cell: Cell, *forces: openmm.Force, cutoff: float) -> openmm.Syst
     forces
         What is added to Coulomb and walls: the oracle's short range or an ML potential.
     cutoff
-        Of the direct Coulomb sum, nm.
+        Of the direct Coulomb sum, nm; ``None``: the forces hold Coulomb themselves.
     """
     system = openmm.System()
     for name in cell.species:
         system.addParticle(MASSES[name])
     system.setDefaultPeriodicBoxVectors(*cell.box)
-    system.addForce(coulomb_force(cell.charges, cutoff))
+    if cutoff is not None:
+        system.addForce(coulomb_force(cell.charges, cutoff))
+        if cell.walls is not None:
+            volume = float(np.prod(cell.lengths))
+            system.addForce(slab_correction(cell.charges, volume))
     if cell.walls is not None:
-        system.addForce(slab_correction(cell.charges, float(np.prod(cell.lengths))))
         system.addForce(wall_force(cell))
     for force in forces:
         system.addForce(force)

@@ -58,6 +58,11 @@ def _system(c: Config) -> dict:
     }
 
 
+def _learned(c: Config) -> dict:
+    """Settings of stages that move ions with the learned potential."""
+    return {**_system(c), "electrostatics": c.potential.electrostatics}
+
+
 def _slab(c: Config) -> dict:
     return {
         "width": c.slab.width,
@@ -95,7 +100,7 @@ def _learning(c: Config) -> list[Stage]:
     stages.append(
         _stage("train", "learning:train", training, samples, cost=70, backends=_ML)
     )
-    checks = {**_system(c), "nve": c.md.nve}
+    checks = {**_learned(c), "nve": c.md.nve}
     stages.append(
         _stage(
             "validate",
@@ -122,7 +127,7 @@ def _dynamics(c: Config) -> list[Stage]:
         )  # fmt: skip
     ]
     slab = {
-        **_system(c),
+        **_learned(c),
         **_slab(c),
         "length": c.md.slab,
         "melt": c.md.melt,
@@ -143,7 +148,7 @@ def _dynamics(c: Config) -> list[Stage]:
             _stage(
                 f"bulk_{r}",
                 "dynamics:bulk",
-                {**bulk, "replica": r},
+                {**_learned(c), "length": c.md.bulk, "replica": r},
                 ("train", "sample_bulk"),
                 cost=80,
                 backends=_ML,

@@ -72,11 +72,17 @@ class Sampling(Section):
 
 
 class PotentialSection(Section):
-    """The learned potential and its training."""
+    """The learned potential and its training.
 
+    ``formal``: Coulomb of formal charges is subtracted, and added by the MD engine;
+    ``predicted``: the potential predicts charges and holds all of Coulomb itself.
+    """
+
+    electrostatics: Literal["formal", "predicted"] = "formal"
     cutoff: Length = 0.52e-9
     channels: int = Field(default=16, gt=0, le=512, strict=True)
     radial: int = Field(default=6, gt=0, le=64, strict=True)
+    layers: int = Field(default=1, gt=0, le=8, strict=True)
     steps: PositiveInt = 600
     batch: PositiveInt = 2
     learning_rate: PositiveFloat = 0.01

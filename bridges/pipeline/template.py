@@ -34,9 +34,11 @@ held_out = 48                   # to be judged by, from runs of their own
 spacing = "0.1 ps"
 
 [potential]
+electrostatics = "formal"       # or "predicted": the potential learns charges
 cutoff = "0.52 nm"
 channels = 16
 radial = 6
+layers = 1
 steps = 600
 batch = 2
 learning_rate = 0.01

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import openmm
+
+from ...atomistic.potential import to_openmm
 from ...atomistic.systems import Cell, bulk_cell, make_system, number_density, slab_cell
 from ...core.md import MDSettings, MDState, Trajectory, run_segments
 from ...core.units import ELEMENTARY_CHARGE, KJ_MOL, NM, PS
@@ -31,6 +34,13 @@ def make_cell(kind: str, s: dict) -> Cell:
     )
 
 
+def learned_force(path: Path, cell: Cell, s: dict) -> openmm.Force:
+    """The learned potential, with Coulomb where it predicts charges."""
+    if s["electrostatics"] == "formal":
+        return to_openmm(path, cell.species, baseline="engine")
+    return to_openmm(path, cell.species, pbc="TTT" if cell.walls is None else "TTF")
+
+
 class Chain:
     """MD runs of one cell, one after the other, each restartable, under one progress.
 
@@ -43,7 +53,8 @@ class Chain:
     cell
         Bulk or slab.
     forces
-        OpenMM forces beside Coulomb and walls.
+        OpenMM forces beside walls and Coulomb of formal charges; these are left out where
+        ``s["electrostatics"]`` is ``predicted`` and the forces hold Coulomb.
     source
         What moves the ions.
     total
@@ -52,7 +63,10 @@ class Chain:
 
     def __init__(self, context, s: dict, cell: Cell, forces, source: str, total: float):
         self.context, self.s, self.cell, self.source = context, s, cell, source
-        self.system = make_system(cell, *forces, cutoff=s["oracle_cutoff"] / NM)
+        formal = s.get("electrostatics", "formal") == "formal"
+        self.system = make_system(
+            cell, *forces, cutoff=s["oracle_cutoff"] / NM if formal else None
+        )
         self.total, self.done, self.index = total, 0.0, 0
 
     def go(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...atomistic.fumi_tosi import short_range_force
-from ...atomistic.potential import to_openmm
 from ...atomistic.systems import lattice_start
 from ...core.artefact import read_dataset, write_dataset
 from ...core.md import MDState
 from ...core.units import NM, PS
-from .common import Chain, make_cell
+from .common import Chain, learned_force, make_cell
 from .learning import POTENTIAL
 from .sampling import ROLES
 
@@ -33,7 +32,7 @@ def bulk(inputs: dict[str, Path], settings: dict, out: Path, context) -> dict:
     """Bulk ML-MD of one replica."""
     s = settings
     cell = make_cell("bulk", s)
-    forces = [to_openmm(inputs["train"] / POTENTIAL, cell.species, baseline="engine")]
+    forces = [learned_force(inputs["train"] / POTENTIAL, cell, s)]
     chain = Chain(context, s, cell, forces, "ML-MD, bulk", s["equilibrate"] + s["length"])
     _produce(chain, s, inputs, s["replica"], out / "bulk.nc")
     return {}
@@ -59,7 +58,7 @@ def slab(inputs: dict[str, Path], settings: dict, out: Path, context) -> dict:
     """
     s = settings
     cell = make_cell("slab", s)
-    forces = [to_openmm(inputs["train"] / POTENTIAL, cell.species, baseline="engine")]
+    forces = [learned_force(inputs["train"] / POTENTIAL, cell, s)]
     total = s["melt"] + s["equilibrate"] + s["length"]
     chain = Chain(context, s, cell, forces, "ML-MD, slab", total)
     seed = s["seed"] + 1000 * (s["replica"] + 1)

@@ -15,17 +15,21 @@ from ...atomistic.potential import (
     errors,
     load_potential,
     save_potential,
-    to_openmm,
 )
 from ...atomistic.potential import train as train_potential
-from ...atomistic.systems import make_system
+from ...atomistic.systems import CHARGES, make_system
 from ...core.artefact import read_dataset, replacing, sha256, write_json
 from ...core.md import MDSettings, MDState, make_context
 from ...core.units import ANGSTROM, EV, GPA, NM, PS
-from .common import Chain, make_cell
+from .common import Chain, learned_force, make_cell
 
 POTENTIAL = "potential.safetensors"
 KINDS = ("bulk", "slab")
+
+
+def _learned(name: str, s: dict) -> str:
+    """Frames of `name` with what the potential learns: all, or what Coulomb leaves."""
+    return name if s["electrostatics"] == "predicted" else f"{name}_residual"
 
 
 def _sets(inputs: dict[str, Path], name: str) -> list[xr.Dataset]:
@@ -36,25 +40,32 @@ def _sets(inputs: dict[str, Path], name: str) -> list[xr.Dataset]:
 
 
 def train(inputs: dict[str, Path], settings: dict, out: Path, context) -> dict:
-    """Train on the residual; writes the potential and its learning curve."""
-    s = settings
+    """Train on the residual; writes the potential and its learning curve.
+
+    Where charges are predicted, on all of the labels.
+    """
+    s, species = settings, ("Na", "Cl")
+    predicted = s["electrostatics"] == "predicted"
+    learned = _learned("train", s)
     result = train_potential(
-        _sets(inputs, "train_residual"),
-        _sets(inputs, "held_out_residual"),
+        _sets(inputs, learned),
+        _sets(inputs, _learned("held_out", s)),
         TrainingSettings(
-            species=("Na", "Cl"),
+            species=species,
             cutoff=s["cutoff"],
             channels=s["channels"],
             radial=s["radial"],
+            layers=s["layers"],
             steps=s["steps"],
             batch=s["batch"],
             learning_rate=s["learning_rate"],
             seed=s["seed"],
+            charges=tuple(CHARGES[k] for k in species) if predicted else None,
         ),
         context.scratch,
         context.progress,
     )
-    files = [inputs[f"sample_{kind}"] / "train_residual.nc" for kind in KINDS]
+    files = [inputs[f"sample_{kind}"] / f"{learned}.nc" for kind in KINDS]
     validity = {
         "temperatures_K": sorted(s["temperatures"]),
         "training_sha256": [sha256(path) for path in files],
@@ -68,8 +79,10 @@ def train(inputs: dict[str, Path], settings: dict, out: Path, context) -> dict:
 def validate(inputs: dict[str, Path], settings: dict, out: Path, context) -> dict:
     """Held-out errors, NVE drift, and cost per step beside the oracle's."""
     path = inputs["train"] / POTENTIAL
-    potential = load_potential(path, baseline="engine")
-    labels, left = _sets(inputs, "held_out"), _sets(inputs, "held_out_residual")
+    formal = settings["electrostatics"] == "formal"
+    potential = load_potential(path, baseline="engine" if formal else None)
+    labels = _sets(inputs, "held_out")
+    left = _sets(inputs, _learned("held_out", settings))
     reports = {k: errors(potential, [r]) for k, r in zip(KINDS, left, strict=True)}
     both = errors(potential, left)
     force_std = float(np.concatenate([d["forces"].values.ravel() for d in labels]).std())
@@ -130,7 +143,7 @@ def _last_state(frames: xr.Dataset) -> MDState:
 def _nve(path: Path, bulk: xr.Dataset, s: dict, context) -> float:
     """Drift of the total energy of bulk ML-MD without a thermostat, meV/atom/ps."""
     cell = make_cell("bulk", s)
-    forces = [to_openmm(path, cell.species, baseline="engine")]
+    forces = [learned_force(path, cell, s)]
     chain = Chain(context, s, cell, forces, "ML-MD, NVE", PS + s["nve"])
     start = chain.go(_last_state(bulk), PS, s["temperature"], s["seed"]).final
     run = chain.go(start, s["nve"], s["temperature"], s["seed"], friction=0.0)
@@ -143,9 +156,11 @@ def _cost(path: Path, bulk: xr.Dataset, s: dict, context) -> dict:
     """Milliseconds per MD step, ML and oracle in turns, median of each (one thread)."""
     cell, cutoff = make_cell("bulk", s), s["oracle_cutoff"] / NM
     md = MDSettings(s["temperature"], s["timestep"], s["friction"], s["seed"])
-    potential = to_openmm(path, cell.species, baseline="engine")
+    formal = s["electrostatics"] == "formal"
     contexts = {
-        "ms_per_step": make_system(cell, potential, cutoff=cutoff),
+        "ms_per_step": make_system(
+            cell, learned_force(path, cell, s), cutoff=cutoff if formal else None
+        ),
         "oracle_ms_per_step": make_system(
             cell, short_range_force(cell.species, cutoff), cutoff=cutoff
         ),

@@ -61,11 +61,14 @@ def _headline(page: Page, summary: dict) -> None:
 
 def _learning(page: Page, inputs: dict[str, Path], summary: dict) -> None:
     p = summary["potential"]
-    ions = read_json(inputs["validate"] / "meta.json")["settings"]["ions"]
+    settings = read_json(inputs["validate"] / "meta.json")["settings"]
+    ions, learned = settings["ions"], "what formal-charge Coulomb leaves of "
+    if settings["electrostatics"] == "predicted":
+        learned = "charges of ions, their Coulomb energy and the rest of "
     page.section(
         "The potential",
-        "A Cartesian atomic-cluster-expansion potential learns what formal-charge "
-        "Coulomb leaves of the oracle's forces. Held-out frames come from other runs.",
+        f"A Cartesian atomic-cluster-expansion potential learns {learned}"
+        "the oracle's forces. Held-out frames come from other runs.",
         f"A step of {ions} ions takes {p['ms_per_step']:.1f} ms with the potential and "
         f"{p['oracle_ms_per_step']:.1f} ms with this oracle (one thread each, in turns). "
         "This oracle is a cheap classical model, so nothing is gained here in speed: the "
