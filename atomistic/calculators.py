@@ -42,23 +42,31 @@ class OpenMMCalculator(Calculator):
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         """Fill ``results``; see `ase.calculators.calculator.Calculator`."""
         super().calculate(atoms, properties, system_changes)
-        atoms = self.atoms if atoms is None else atoms
-        context = self.context(atoms)
-        positions, cell = atoms.positions / 10, atoms.cell.array / 10
-        if atoms.cell.rank == 3:
-            context.setPeriodicBoxVectors(*cell)
-        context.setPositions(positions)
-        state = context.getState(getEnergy=True, getForces=True)
+        atoms, turn = upright(self.atoms if atoms is None else atoms)
         unit = kJ / mol
-        self.results = {
-            "energy": state.getPotentialEnergy()._value * unit,
-            "forces": state.getForces(asNumpy=True)._value * unit / nm,
-        }
-        if "stress" in properties:
-            if not atoms.pbc.all():
-                raise NotImplementedError("a slab in vacuum has no bulk stress")
-            stress = _stress(context, positions, cell) * unit / nm**3
-            self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
+        try:
+            context = self.context(atoms)
+            positions, cell = atoms.positions / 10, atoms.cell.array / 10
+            if atoms.cell.rank == 3:
+                context.setPeriodicBoxVectors(*cell)
+            context.setPositions(positions)
+            state = context.getState(getEnergy=True, getForces=True)
+            self.results = {
+                "energy": state.getPotentialEnergy()._value * unit,
+                "forces": state.getForces(asNumpy=True)._value @ turn * unit / nm,
+            }
+            if "stress" in properties:
+                if not atoms.pbc.all():
+                    raise NotImplementedError("a slab in vacuum has no bulk stress")
+                stress = turn.T @ _stress(context, positions, cell) @ turn
+                self.results["stress"] = full_3x3_to_voigt_6_stress(stress * unit / nm**3)
+        except openmm.OpenMMException as exc:
+            lengths = np.round(atoms.cell.lengths(), 2).tolist()
+            raise InputError(
+                "OpenMM cannot evaluate these atoms",
+                wanted="a box at least twice as wide as the cut-off of its forces",
+                got=f"box lengths {lengths} A; {exc}", mend="repeat the cell",
+            ) from exc  # fmt: skip
 
     def context(self, atoms: Atoms) -> openmm.Context:
         """Context for these atoms, kept."""
@@ -71,6 +79,31 @@ class OpenMMCalculator(Calculator):
         if self._context is None:
             self._context = cpu_context(self._system)
         return self._context
+
+
+def upright(atoms: Atoms) -> tuple[Atoms, np.ndarray]:
+    """A copy turned so that its cell is lower triangular and reduced, as OpenMM asks.
+
+    Returns
+    -------
+    Atoms
+        Turned.
+    numpy.ndarray
+        Q, shape (3, 3): turned vectors are ``vectors @ Q.T``.
+    """
+    turned = atoms.copy()
+    if turned.cell.rank < 3:
+        return turned, np.eye(3)
+    cell, turn = turned.cell.standard_form()
+    if np.allclose(turn, np.eye(3), atol=1e-12):  # no rounding where nothing turns
+        cell, turn = turned.cell, np.eye(3)
+    a, b, c = cell.array
+    b = b - a * np.round(b[0] / a[0])
+    c = c - b * np.round(c[1] / b[1])
+    c = c - a * np.round(c[0] / a[0])
+    turned.set_cell([a, b, c])
+    turned.set_positions(atoms.positions @ turn.T)
+    return turned, turn
 
 
 def cpu_context(system: openmm.System) -> openmm.Context:

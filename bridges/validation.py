@@ -14,8 +14,9 @@ from ase import Atoms
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..atomistic.calculators import upright
 from ..atomistic.validation import dynamic_parts, static_parts
-from ..atomistic.validation.crystal import parse_crystal, relaxed, supercell, upright
+from ..atomistic.validation.crystal import parse_crystal, relaxed, supercell
 from ..atomistic.validation.dynamics import Run
 from ..atomistic.validation.labels import read_frames
 from ..atomistic.validation.subject import Subject, find_subject
@@ -181,9 +182,9 @@ class _Job:
 
     def _start(self) -> Atoms:
         if self.crystal is None:
-            return upright(self.frames[-1])
+            return upright(self.frames[-1])[0]
         rest = relaxed(self.crystal, self.subject.exact, cell=True)
-        return upright(supercell(rest, SIDE))
+        return upright(supercell(rest, SIDE))[0]
 
     def _canonical(self, tell: Tell) -> Run:
         if self._nvt is None:

@@ -74,18 +74,3 @@ def repeats(crystal: Atoms, shortest: float) -> np.ndarray:
     """How often each cell vector is repeated for that, shape (3,)."""
     heights = 1 / np.linalg.norm(crystal.cell.reciprocal(), axis=1)
     return np.maximum(1, np.ceil(shortest / heights - 1e-9)).astype(int)
-
-
-def upright(atoms: Atoms) -> Atoms:
-    """A copy turned so that its cell is lower triangular and reduced, as OpenMM asks."""
-    turned = atoms.copy()
-    if turned.cell.rank < 3:
-        return turned
-    cell, turn = turned.cell.standard_form()
-    a, b, c = cell.array
-    b = b - a * np.round(b[0] / a[0])
-    c = c - b * np.round(c[1] / b[1])
-    c = c - a * np.round(c[0] / a[0])
-    turned.set_cell([a, b, c])
-    turned.set_positions(atoms.positions @ turn.T)
-    return turned

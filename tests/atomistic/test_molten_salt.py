@@ -3,11 +3,14 @@
 import numpy as np
 import openmm
 import pytest
+from ase.build import bulk
 from ase.calculators.calculator import Calculator
 from ase.calculators.lj import LennardJones
 from ase.optimize import BFGS
 from ase.spacegroup import crystal
 from ase.stress import voigt_6_to_full_3x3_stress
+from numpy.testing import assert_allclose
+from scipy.spatial.transform import Rotation
 
 from mesobridge.atomistic.fumi_tosi import PARAMETERS, IonicCalculator
 from mesobridge.atomistic.oracle import Oracle, frame_atoms, label, residual
@@ -21,7 +24,7 @@ from mesobridge.atomistic.systems import (
     number_density,
     slab_cell,
 )
-from mesobridge.core.errors import SchemaError
+from mesobridge.core.errors import InputError, SchemaError
 from mesobridge.core.md import MDSettings, make_context
 from mesobridge.core.schema import dataset
 from mesobridge.core.units import ANGSTROM, EV
@@ -269,3 +272,29 @@ def test_a_dimer_relaxes_to_a_molecule():
     BFGS(atoms, logfile=None).run(fmax=0.02, steps=50)
     # Rigid-ion models put the gas-phase molecule near 2.3-2.6 A (experiment 2.36 A).
     assert 2.2 < atoms.get_distance(0, 1) < 2.7
+
+
+def test_a_sheared_and_turned_crystal_is_that_crystal():
+    calculator = IonicCalculator(0.55)
+    salt = bulk("NaCl", "rocksalt", 5.64, cubic=True) * (2, 2, 2)
+    salt.rattle(0.1, seed=1)
+    salt.calc = calculator
+    energy, forces = salt.get_potential_energy(), salt.get_forces()
+    stress = salt.get_stress(voigt=False)
+    turn = Rotation.from_rotvec([0.3, -0.8, 0.5]).as_matrix()
+    same = salt.copy()
+    cell = salt.cell.array.copy()
+    cell[2] += cell[0] - cell[1]  # another cell of the same lattice
+    same.set_cell(cell @ turn.T)
+    same.set_positions(salt.positions @ turn.T)
+    same.calc = calculator
+    assert same.get_potential_energy() == pytest.approx(energy, rel=1e-6)
+    assert_allclose(same.get_forces(), forces @ turn.T, atol=2e-4)
+    assert_allclose(same.get_stress(voigt=False), turn @ stress @ turn.T, atol=2e-5)
+
+
+def test_a_cell_that_is_too_small_for_openmm_is_named():
+    salt = bulk("NaCl", "rocksalt", 5.64)
+    salt.calc = IonicCalculator(0.55)
+    with pytest.raises(InputError, match="repeat the cell"):
+        salt.get_potential_energy()

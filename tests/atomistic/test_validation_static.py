@@ -9,9 +9,10 @@ from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.neighborlist import neighbor_list
 
+from mesobridge.atomistic.calculators import upright
 from mesobridge.atomistic.validation.accuracy import accuracy
 from mesobridge.atomistic.validation.consistency import consistency, pressures
-from mesobridge.atomistic.validation.crystal import parse_crystal, supercell, upright
+from mesobridge.atomistic.validation.crystal import parse_crystal, supercell
 from mesobridge.atomistic.validation.elastic import elastic_constants
 from mesobridge.atomistic.validation.equation_of_state import (
     birch_murnaghan,
@@ -310,7 +311,7 @@ def test_crystals_are_read_and_turned():
     with pytest.raises(InputError, match="crystal"):
         parse_crystal("Si somehow 5")
     big = supercell(salt, 10.0)
-    turned = upright(big)
+    turned, _ = upright(big)
     cell = turned.cell.array
     assert np.abs(np.triu(cell, 1)).max() < 1e-9
     assert abs(cell[1, 0]) <= 0.5 * cell[0, 0] + 1e-9
