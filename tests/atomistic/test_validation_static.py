@@ -12,7 +12,7 @@ from ase.neighborlist import neighbor_list
 from mesobridge.atomistic.calculators import upright
 from mesobridge.atomistic.validation.accuracy import accuracy
 from mesobridge.atomistic.validation.consistency import consistency, pressures
-from mesobridge.atomistic.validation.crystal import parse_crystal, supercell
+from mesobridge.atomistic.validation.crystal import parse_crystal, relaxed, supercell
 from mesobridge.atomistic.validation.elastic import elastic_constants
 from mesobridge.atomistic.validation.equation_of_state import (
     birch_murnaghan,
@@ -355,3 +355,26 @@ def test_imaginary_modes_are_told():
     pushed = Springs(SHELL, (-0.6 * K, A, 1.1 * A))
     found = phonons(bulk("Al", "fcc", a=A), pushed, shortest=9.0)
     assert found.lowest < -0.5
+
+
+@pytest.mark.parametrize(("noise", "rests"), [(3e-5, True), (3e-3, False)])
+def test_a_crystal_rests_within_the_noise_of_single_precision(monkeypatch, noise, rests):
+    monkeypatch.setattr("mesobridge.atomistic.validation.crystal.STEPS", 60)
+
+    class Noisy(LennardJones):
+        def calculate(self, *args, **kwargs):
+            super().calculate(*args, **kwargs)
+            forces = self.results["forces"]
+            self.results["forces"] = forces + rng.normal(0, noise, forces.shape)
+
+    rng = np.random.default_rng(4)
+    crystal = bulk("Ar", "fcc", 5.3, cubic=True)
+    crystal.rattle(0.05, seed=1)
+    calculator = Noisy(sigma=SIGMA, epsilon=EPSILON, rc=5.2, smooth=True)
+    if not rests:
+        with pytest.raises(StageError, match="does not relax"):
+            relaxed(crystal, calculator, cell=False)
+        return
+    found = relaxed(crystal, calculator, cell=False)
+    found.calc = argon(rc=5.2)
+    assert np.abs(found.get_forces()).max() < 1e-3
