@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -10,9 +10,12 @@ import xarray as xr
 from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 
-from ..core.errors import SchemaError
+from ..core.errors import InputError, SchemaError
 from ..core.schema import dataset
 from ..core.units import ANGSTROM, EV
+
+#: Keys of `Atoms.info` that may give a frame's total charge (e).
+TOTAL_CHARGE = ("total_charge", "charge")
 
 
 @runtime_checkable
@@ -38,9 +41,33 @@ def gives_stress(oracle: Oracle) -> bool:
     return "stress" in getattr(oracle, "implemented_properties", ("stress",))
 
 
+def total_charge(info: Mapping) -> float:
+    """Total charge (e) that `Atoms.info` gives, zero where it gives none.
+
+    Raises
+    ------
+    InputError
+        When it is no number.
+    """
+    value = next((info[key] for key in TOTAL_CHARGE if key in info), 0.0)
+    try:
+        charge = float(value)
+    except (TypeError, ValueError):
+        charge = np.nan
+    if not np.isfinite(charge):
+        raise InputError("total charge of the atoms", wanted="a number (e)",
+                         got=repr(value), mend="mend atoms.info")  # fmt: skip
+    return charge
+
+
 def frame_atoms(frames: xr.Dataset, index: int) -> Atoms:
-    """One frame as ASE atoms (A); the attribute ``pbc`` ("TTT", "TTF") is honoured."""
+    """One frame as ASE atoms (A).
+
+    The attributes ``pbc`` ("TTT", "TTF") and ``charge_number`` are honoured.
+    """
+    charge = frames.attrs.get("charge_number")
     return Atoms(
+        info={} if charge is None else {TOTAL_CHARGE[0]: float(charge)},
         symbols=list(frames["species"].values),
         positions=frames["positions"].values[index] / ANGSTROM,
         cell=frames["box"].values[index] / ANGSTROM,

@@ -16,7 +16,7 @@ from figures import figure
 
 from mesobridge.atomistic.potential import TrainingSettings, train
 from mesobridge.atomistic.potential.data import load_frames
-from mesobridge.atomistic.potential.predictions import error_table, predict
+from mesobridge.atomistic.potential.predictions import error_table, predict, row_of
 from mesobridge.atomistic.potential.reading import read_labelled
 from mesobridge.atomistic.potential.train import build_model
 from mesobridge.core.units import ANGSTROM
@@ -73,7 +73,8 @@ def learned(case: Case, minutes: float, **settings) -> dict:
     result = train(first, [], how)
     tensors = {k: torch.from_numpy(v) for k, v in result.tensors.items()}
     frames = load_frames(last, case.species, CUTOFF / ANGSTROM)
-    return error_table(predict(build_model(how, tensors), frames), case.species)["all"]
+    table = error_table(predict(build_model(how, tensors), frames, case.species))
+    return {what: row_of(table, what) for what in ("forces", "energy")}
 
 
 def figures(*, quick: bool) -> list[dict]:
@@ -85,7 +86,7 @@ def figures(*, quick: bool) -> list[dict]:
     for name, case in CASES.items():
         table = learned(case, minutes)
         for what, unit, target in (
-            ("force", "meV/A", case.force_target),
+            ("forces", "meV/A", case.force_target),
             ("energy", "meV/atom", case.energy_target),
         ):
             if target is None:
@@ -93,8 +94,8 @@ def figures(*, quick: bool) -> list[dict]:
             one = table[what]["rmse"]
             low, high = one["ci95"]
             found.append(
-                figure(f"{name}: {what} RMSE", one["value"], unit, "<=", target,
-                       f"[{low:.3g}, {high:.3g}] of {table['frames']} frames as if "
+                figure(f"{name}: {what.removesuffix('s')} RMSE", one["value"], unit, "<=", target,
+                       f"[{low:.3g}, {high:.3g}] of {table[what]['frames']} frames as if "
                        f"independent, {minutes:g} CPU-minutes of training")
             )  # fmt: skip
     return found

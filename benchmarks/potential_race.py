@@ -27,7 +27,8 @@ BUDGETS = {"water PBE0+TS": (5, 10, 20, 40), "acetylacetone 300 K": (5, 20, 40)}
 def ours(case: str, minutes: float) -> dict:
     """Force (meV/A) and energy (meV/atom) errors."""
     table = learned(CASES[case], minutes)
-    return {what: table[what]["rmse"]["value"] for what in ("force", "energy")}
+    names = {"force": "forces", "energy": "energy"}
+    return {what: table[name]["rmse"]["value"] for what, name in names.items()}
 
 
 def side_by_side(python: Path, case: str, minutes: float) -> tuple[dict, dict]:

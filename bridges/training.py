@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,7 +16,8 @@ from pydantic import Field, model_validator
 
 from ..atomistic.potential import TrainingResult, TrainingSettings, save_potential
 from ..atomistic.potential.consistency import Consistency, check_units
-from ..atomistic.potential.reading import Keys, is_isolated, read_labelled, split
+from ..atomistic.potential.labelled_frame import Keys
+from ..atomistic.potential.reading import is_isolated, read_labelled, split
 from ..atomistic.potential.train import STATE, belongs, digest, stored_note, train
 from ..core.artefact import sha256, write_json, write_text
 from ..core.config import (
@@ -35,6 +36,11 @@ POTENTIAL, CURVE, REPORT = "potential.safetensors", "curve.json", "report.html"
 #: Atoms of a step, about, where no batch is given: five molecules of fifteen, one liquid.
 ATOMS = 75
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+#: Weights of labels of charges, and names of these in `[data]` and `frames/1`.
+CHARGE_LABELS = {
+    "charge_weight": "charge", "dipole_weight": "dipole", "born_weight": "born_charge",
+}  # fmt: skip
 
 
 class Run(Section):
@@ -57,21 +63,26 @@ class Data(Section):
     stress: str = "stress"
     virial: str = "virial"
     group: str = "config_type"
+    charge: str = Keys.charge
+    dipole: str = Keys.dipole
+    born_charge: str = Keys.born_charge
+    total_charge: str = Keys.total_charge
 
     @property
     def keys(self) -> Keys:
         """What labels are called."""
-        return Keys(self.energy, self.forces, self.stress, self.virial, self.group)
+        return Keys(**{f.name: getattr(self, f.name) for f in fields(Keys)})
 
 
 class Model(Section):
-    """Of `CartesianACE`."""
+    """Of `CartesianACE`; charges (e) to start from make it long-ranged."""
 
     cutoff: Length = 5e-10
     channels: int = Field(default=32, gt=0, le=512, strict=True)
     radial: int = Field(default=8, gt=0, le=64, strict=True)
     hidden: int = Field(default=64, gt=0, le=1024, strict=True)
     layers: int = Field(default=2, gt=0, le=8, strict=True)
+    charges: dict[str, Finite] | None = None
 
 
 class Training(Section):
@@ -84,6 +95,9 @@ class Training(Section):
     energy_weight: PositiveFloat = 2.0
     last_energy_weight: PositiveFloat | None = None
     stress_weight: NonNegative = 500.0
+    charge_weight: NonNegative = 0.0
+    dipole_weight: NonNegative = 0.0
+    born_weight: NonNegative = 0.0
     group_weights: dict[str, NonNegative] = Field(default_factory=dict)
     average: float = Field(default=0.995, ge=0, lt=1)
     patience: int = Field(default=0, ge=0, strict=True)
@@ -225,7 +239,42 @@ def _settings(config: TrainingConfig, sets: list[xr.Dataset]) -> TrainingSetting
         )
         t["batch"] = max(1, min(round(ATOMS / sizes.mean()), len(sizes) // 4))
     species = tuple(sorted(names, key=lambda s: atomic_numbers.get(s, 0)))
-    return TrainingSettings(species=species, **config.model.model_dump(), **t)
+    model = config.model.model_dump()
+    model["charges"] = _charges(model["charges"], species)
+    _check_labels(config, sets)
+    return TrainingSettings(species=species, **model, **t)
+
+
+def _charges(guess: dict[str, float] | None, species: tuple) -> tuple | None:
+    """Charges to start from in the order of the species."""
+    if guess is None:
+        return None
+    odd = {"nothing": set(species) - set(guess), "a charge": set(guess) - set(species)}
+    if any(odd.values()):
+        got = [f"{what} for {', '.join(sorted(of))}" for what, of in odd.items() if of]
+        raise InputError(
+            "model.charges does not fit the data", got=" and ".join(got),
+            wanted=f"one charge (e) for each of {', '.join(species)}",
+            mend="give formal charges, or rough ones such as O -0.8, H 0.4",
+        )  # fmt: skip
+    return tuple(guess[name] for name in species)
+
+
+def _check_labels(config: TrainingConfig, sets: Sequence[xr.Dataset]) -> None:
+    """Refuse weights of labels of charges that nothing would be weighed by."""
+    for weight, name in CHARGE_LABELS.items():
+        if not getattr(config.training, weight):
+            continue
+        if config.model.charges is None:
+            raise InputError(f"training.{weight} without charges", got="none",
+                             wanted="model.charges to start from")  # fmt: skip
+        if not any(name in ds for ds in sets):
+            key = getattr(config.data, name)
+            raise InputError(
+                f"training.{weight}: no training frame has this label",
+                wanted=f"{key}{' of neutral clusters' if name == 'dipole' else ''}",
+                got="none", mend=f"name the key in the files: data.{name}",
+            )  # fmt: skip
 
 
 @contextmanager

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.io import read, write
-from molecules import pair, springs
+from molecules import ions, pair, springs
 
 from mesobridge.atomistic.potential import load_potential
+from mesobridge.atomistic.potential.predictions import row_of
 from mesobridge.atomistic.potential.train import STATE
 from mesobridge.bridges.training import load_training
 
@@ -57,8 +58,8 @@ def test_a_training_leaves_a_potential_and_a_report(data, mesobridge):
     assert potential.header["validity"]["groups"] == ["gas", "radical"]
     curve = json.loads((folder / "curve.json").read_text())
     assert [point["step"] for point in curve["curve"]] == [12, 24, 36, 48, 60]
-    errors = curve["validation"]
-    assert errors["all"]["frames"] == 8
+    errors = row_of(curve["validation"], "forces")
+    assert errors["frames"] == 8
     frames = read(data / "frames.xyz", ":")  # the last of each group were held out
     frames = frames[24:30] + frames[38:]
     difference = np.concatenate(
@@ -71,10 +72,10 @@ def test_a_training_leaves_a_potential_and_a_report(data, mesobridge):
         ]
     )
     rmse = 1e3 * np.sqrt((difference**2).mean())
-    assert errors["all"]["force"]["rmse"]["value"] == pytest.approx(rmse, rel=1e-4)
+    assert errors["rmse"]["value"] == pytest.approx(rmse, rel=1e-4)
     page = (folder / "report.html").read_text()
     assert page.count("<svg") == 3
-    for words in ("radical", "H2 O1", "with a slope of", "element O"):
+    for words in ("radical", "H2 O1", "with a slope of", "Forces on O"):
         assert words in page
 
 
@@ -125,6 +126,90 @@ def test_another_training_is_not_written_over(data, mesobridge):
     assert mesobridge("train", config(data, steps=6), "--fresh")[0] == 0
     curve = json.loads((data / "runs/potential/curve.json").read_text())["curve"]
     assert curve[-1]["step"] == 6
+
+
+SALT = SMALL.replace("[training]", "charges = {CHARGES}\n[training]")
+
+
+def salt(folder, **options):
+    """Ions of charge 0.8 (a part of them as Na2+ Cl with its share) in frames.xyz."""
+    rng = np.random.default_rng(6)
+    frames = [ions(rng, **options) for _ in range(40)]
+    write(folder / "frames.xyz", frames, format="extxyz")
+    return frames
+
+
+def test_predicted_charges_are_trained_and_reported(tmp_path, mesobridge):
+    salt(tmp_path)
+    text = SALT.replace("CHARGES", "Na = 0.5, Cl = -0.5")
+    given = config(
+        tmp_path, text, steps=300, learning_rate=0.02, charge_weight=20.0,
+        dipole_weight=1.0,
+    )  # fmt: skip
+    code, _, err = mesobridge("train", given)
+    assert code == 0, err
+    folder = tmp_path / "runs/potential"
+    potential = load_potential(folder / "potential.safetensors")
+    assert potential.model.charges is not None
+    table = json.loads((folder / "curve.json").read_text())["validation"]
+    held_out = read(tmp_path / "frames.xyz", ":")[32:]
+    found = [
+        potential.evaluate(a.positions, a.symbols, np.zeros((3, 3)), (False,) * 3)
+        for a in held_out
+    ]
+    error = np.array([e.charges for e in found]) - [0.8, -0.8]
+    row = row_of(table, "charge")
+    assert row["rmse"]["value"] == pytest.approx(np.sqrt((error**2).mean()), rel=1e-3)
+    assert row["rms"] == pytest.approx(0.8)
+    assert row["rmse"]["value"] < 0.05
+    moments = [
+        e.charges @ a.positions - a.get_dipole_moment()
+        for e, a in zip(found, held_out, strict=True)
+    ]
+    value = row_of(table, "dipole")["rmse"]["value"]
+    assert value == pytest.approx(np.sqrt(np.mean(np.square(moments))), rel=1e-3)
+    page = (folder / "report.html").read_text()
+    mean = np.mean([e.charges[0] for e in found])
+    for words in ("with the Coulomb energy", "+0.500", f"{mean:+.3f}", "Dipoles"):
+        assert words in page
+
+
+def test_total_charges_reach_the_training(tmp_path, mesobridge):
+    """Na of +1 beside a neutral Cl: with a total of zero it could not be so."""
+    salt(tmp_path, charge=1.0, total=1.0)
+    text = SALT.replace("CHARGES", "Na = 0.8, Cl = 0.2")
+    assert mesobridge("train", config(tmp_path, text, steps=20))[0] == 0
+    potential = load_potential(tmp_path / "runs/potential/potential.safetensors")
+    x = np.array([[0.0, 0, 0], [0, 0, 3]])
+    found = potential.evaluate(x, ["Na", "Cl"], np.zeros((3, 3)), (False,) * 3, 1.0)
+    assert found.charges.sum() == pytest.approx(1.0)
+    text = SALT.replace("CHARGES", "Na = 1.0, Cl = -1.0")
+    salt(tmp_path, charge=1.0, total=3.0)
+    code, _, err = mesobridge("train", config(tmp_path, text, steps=20), "--fresh")
+    assert code == 2
+    assert "cannot carry the total charge" in err
+
+
+WRONG = {
+    "a species without": ("Na = 1.0", {}, "nothing for Cl"),
+    "another species": ("Na = 1.0, Cl = -1.0, K = 1.0", {}, "a charge for K"),
+    "no number": ('Na = 1.0, Cl = "minus one"', {}, "model.charges.Cl"),
+    "NaN": ("Na = 1.0, Cl = nan", {}, "model.charges.Cl"),
+    "zeros": ("Na = 0.0, Cl = 0.0", {}, "not all zero"),
+    "no labels": ("Na = 1.0, Cl = -1.0", {"born_weight": 1.0}, "data.born_charge"),
+    "no charges": (None, {"charge_weight": 1.0}, "training.charge_weight without"),
+    "a GPU": ("Na = 1.0, Cl = -1.0", {"device": "cuda"}, "CPU"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_wrong_charges_are_refused(tmp_path, mesobridge, what):
+    charges, training, words = WRONG[what]
+    salt(tmp_path)
+    text = SALT.replace("CHARGES", charges) if charges else SMALL
+    code, out, err = mesobridge("train", config(tmp_path, text, steps=5, **training))
+    assert (code, out) == (2, "")
+    assert words in err
 
 
 BAD = {

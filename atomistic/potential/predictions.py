@@ -9,45 +9,88 @@ import numpy as np
 
 from ...core.stats import bootstrap_weights, estimate, interval95
 from ...core.units import ANGSTROM, EV, GPA
+from .charges import born_charges, charges_of, dipoles
 from .data import Frame, batch
 from .derivatives import derivatives
 from .loss import batches
 from .model import CartesianACE
 
-REPLICATES = 200
+REPLICATES = 400
+#: Units of values and of errors, and how many of these one of those is.
+UNITS = {
+    "energy": ("eV/atom", "meV/atom", 1e3), "forces": ("eV/A", "meV/A", 1e3),
+    "stress": ("GPa", "GPa", 1.0), "charge": ("e", "e", 1.0),
+    "dipole": ("e A", "e A", 1.0), "born_charge": ("e", "e", 1.0),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Labels and predictions of one quantity: M rows, of atoms or of whole frames.
+
+    Attributes
+    ----------
+    values
+        Labels and predictions, shape (2, M, C), in the first unit of `UNITS`.
+    frame
+        Of each row, shape (M,).
+    element
+        Of each row, shape (M,); empty names where rows are frames.
+    """
+
+    values: np.ndarray
+    frame: np.ndarray
+    element: np.ndarray
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Labels and predictions; F frames, N atoms of all frames, S frames with stress.
+    """Labels and predictions of F frames.
 
     Attributes
     ----------
-    forces
-        Labels and predictions, shape (2, N, 3), eV/A.
-    species, frame
-        Of each atom, shape (N,).
-    energy
-        Per atom, beyond that of free atoms of the model, shape (2, F), eV.
+    pairs
+        By quantity, in the order of `UNITS`; without those that no frame is labelled
+        with.
     group
         Of each frame, shape (F,).
-    stress
-        Shape (2, S, 3, 3), GPa.
-    stressed
-        Which frame each stress is of, shape (S,).
+    charges
+        Predicted charges (e) by element; none without predicted charges.
     """
 
-    forces: np.ndarray
-    species: np.ndarray
-    frame: np.ndarray
-    energy: np.ndarray
+    pairs: dict[str, Pairs]
     group: np.ndarray
-    stress: np.ndarray
-    stressed: np.ndarray
+    charges: dict[str, np.ndarray]
 
 
-def predict(model: CartesianACE, frames: Sequence[Frame]) -> Predictions:
-    """Labels and predictions of frames.
+class Collected:
+    """Labels and predictions, put together frame by frame."""
+
+    def __init__(self):
+        self._parts = {}
+
+    def add(self, quantity: str, frame: int, label, predicted, elements=("",)) -> None:
+        """One quantity of one frame, a row for each of `elements`; no label, no rows."""
+        if label is not None:
+            n = len(elements)
+            values = np.stack([np.reshape(x, (n, -1)) for x in (label, predicted)])
+            part = values.astype(float), np.full(n, frame), np.array(elements)
+            self._parts.setdefault(quantity, []).append(part)
+
+    def pairs(self) -> dict[str, Pairs]:
+        """All that was added."""
+        found = {}
+        for name in (name for name in UNITS if name in self._parts):
+            values, frame, element = zip(*self._parts[name], strict=True)
+            joined = np.concatenate(values, 1), *map(np.concatenate, (frame, element))
+            found[name] = Pairs(*joined)
+        return found
+
+
+def predict(
+    model: CartesianACE, frames: Sequence[Frame], species: Sequence[str]
+) -> Predictions:
+    """Labels and predictions of frames; energies beyond those of the model's free atoms.
 
     Parameters
     ----------
@@ -55,93 +98,122 @@ def predict(model: CartesianACE, frames: Sequence[Frame]) -> Predictions:
         Trained.
     frames
         With neighbours up to the cut-off of the model; at least one.
+    species
+        Symbols the model knows, in its order.
     """
-    forces, energy, stress = [], [], []
-    device = model.shift.device.type
+    collected, names = Collected(), np.array(species)
+    shift, unit = model.shift.detach().cpu().numpy(), EV / ANGSTROM**3 / GPA
+    charges: dict[str, list] = {}
+    done = 0
     for some in batches(frames):
-        b = batch(some, model.cutoff, model.dtype).to(device)
-        e, f, v = derivatives(model, b)
-        forces.append(f.double().cpu().numpy())
-        energy.append(e.cpu().numpy())
-        stress.append((v / b.volume[:, None, None]).double().cpu().numpy())
-    sizes = np.array([len(f.species) for f in frames])
-    shift = model.shift.detach().cpu().numpy()
-    free = np.array([shift[f.species].sum() for f in frames])
-    labels = np.array([f.energy for f in frames])
-    stressed = np.array([i for i, f in enumerate(frames) if f.virial is not None], int)
-    wanted = [frames[i].virial / frames[i].volume for i in stressed]
-    unit = EV / ANGSTROM**3 / GPA
-    return Predictions(
-        forces=np.stack([np.concatenate([f.forces for f in frames]), _joined(forces)]),
-        species=np.concatenate([f.species for f in frames]),
-        frame=np.repeat(np.arange(len(frames)), sizes),
-        energy=(np.stack([labels, _joined(energy)]) - free) / sizes,
-        group=np.array([f.group for f in frames]),
-        stress=unit
-        * np.stack([np.reshape(wanted, (-1, 3, 3)), _joined(stress)[stressed]]),
-        stressed=stressed,
-    )
+        found = _of_batch(model, some)
+        for i, f in enumerate(some):
+            k, here = done + i, {name: of[i] for name, of in found.items()}
+            elements, free = names[f.species], shift[f.species].sum()
+            energy = np.array([f.energy, here["energy"]]) - free
+            collected.add("energy", k, *energy / len(elements))
+            collected.add("forces", k, f.forces, here["forces"], elements)
+            if f.virial is not None:
+                stress = np.stack([f.virial, here["virial"]]) * (unit / f.volume)
+                collected.add("stress", k, *stress)
+            if f.system is None or "charge" not in here:
+                continue
+            s = f.system
+            collected.add("charge", k, s.charges, here["charge"], elements)
+            collected.add("dipole", k, s.dipole, here["dipole"])
+            if s.born is not None:
+                collected.add("born_charge", k, s.born, here["born_charge"], elements)
+            for name in np.unique(elements):
+                charges.setdefault(name, []).append(here["charge"][elements == name])
+        done += len(some)
+    group = np.array([f.group for f in frames])
+    each = {str(name): np.concatenate(charges[name]) for name in sorted(charges)}
+    return Predictions(collected.pairs(), group, each)
 
 
-def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate(parts)
+def _of_batch(model: CartesianACE, some: Sequence[Frame]) -> dict[str, list]:
+    """What a model says of some frames: quantity -> one array a frame."""
+    b = batch(some, model.cutoff, model.dtype).to(model.shift.device.type)
+    energy, forces, virial = derivatives(model, b)
+    sizes = [len(f.species) for f in some]
+    found = {"energy": energy, "forces": forces.split(sizes), "virial": virial}
+    if model.charges is not None:
+        charges = charges_of(model, b)
+        found["charge"], found["dipole"] = charges.split(sizes), dipoles(charges, b)
+        if any(s.born is not None for s in b.systems):
+            found["born_charge"] = born_charges(charges, b).split(sizes)
+    return {
+        name: [x.detach().double().cpu().numpy() for x in of]
+        for name, of in found.items()
+    }
 
 
-def error_table(p: Predictions, species: Sequence[str], seed: int = 0) -> dict:
+def error_table(p: Predictions, seed: int = 0) -> list[dict]:
     """Root mean squared and mean absolute errors, with intervals over frames.
 
     Returns
     -------
-    dict
-        Name of a group, of an element (``"element H"``) or ``"all"`` -> ``"frames"`` and,
-        where there are labels, ``"force"`` (meV/A), ``"energy"`` (meV/atom),
-        ``"stress"`` (GPa), each of ``{"rmse", "mae"}`` of ``{"value", "ci95"}``. Frames
-        are drawn as if independent: those of one trajectory are less so, and the
+    list of dict
+        ``quantity``, ``unit``, ``group`` (also ``"all"``), ``element`` (``None``: all),
+        ``frames``, ``rms`` of the labels, ``rmse``, ``mae`` and, of energies,
+        ``rmse_centred`` about the mean error, each of these three ``{"value", "ci95"}``.
+        Frames are drawn as if independent: those of one trajectory are less so, and the
         intervals too narrow.
     """
-    n = p.energy.shape[1]
-    force = 1e3 * (p.forces[1] - p.forces[0])
-    energy = 1e3 * (p.energy[1] - p.energy[0])
-    stress = (p.stress[1] - p.stress[0]).reshape(-1, 9)
-    table = {}
-    every = np.ones(n, bool)
-    chosen = {"all": (every, np.ones(len(p.species), bool))}
-    for group in dict.fromkeys(p.group):
-        inside = p.group == group
-        chosen[str(group)] = inside, inside[p.frame]
-    for number, name in enumerate(species):
-        chosen[f"element {name}"] = every, p.species == number
-    for name, (frames, atoms) in chosen.items():
-        row: dict = {"frames": int(np.unique(p.frame[atoms]).size)}
-        row["force"] = _errors(force[atoms], p.frame[atoms], seed)
-        if not name.startswith("element "):
-            row["energy"] = _errors(energy[frames, None], np.nonzero(frames)[0], seed)
-            rows = frames[p.stressed]
-            row["stress"] = _errors(stress[rows], p.stressed[rows], seed)
-        table[name] = {k: v for k, v in row.items() if v is not None}
-    return table
+    rows = []
+    for quantity, pairs in p.pairs.items():
+        group = p.group[pairs.frame]
+        groups = sorted(set(group) - {"all"}) if len(set(group)) > 1 else []
+        elements = sorted(set(pairs.element)) if len(set(pairs.element)) > 1 else []
+        for name in ("all", *groups):
+            inside = np.full(len(group), True) if name == "all" else group == name
+            for element in (None, *elements):
+                chosen = inside & (pairs.element == element) if element else inside
+                if chosen.any():
+                    row = {"quantity": quantity, "unit": UNITS[quantity][1]}
+                    row |= {"group": str(name), "element": element and str(element)}
+                    rows.append(row | _errors(quantity, pairs, chosen, seed))
+    return rows
 
 
-def _errors(difference: np.ndarray, frame: np.ndarray, seed: int) -> dict | None:
-    """RMSE and MAE of rows (M, C), frames resampled."""
-    if not len(difference):
-        return None
-    _, frame = np.unique(frame, return_inverse=True)
-    count = np.bincount(frame) * difference.shape[1]
-    weights = bootstrap_weights(len(count), REPLICATES, seed)
-    square = np.bincount(frame, (difference**2).sum(1))
-    absolute = np.bincount(frame, np.abs(difference).sum(1))
-    total, n_units = weights @ count, len(count)
-    return {
-        "rmse": _positive(np.sqrt(weights @ square / total), n_units),
-        "mae": _positive(weights @ absolute / total, n_units),
-    }
+def row_of(
+    table: Sequence[dict], quantity: str, group: str = "all", element: str | None = None
+) -> dict:
+    """One row of `error_table`."""
+    wanted = quantity, group, element
+    return next(r for r in table if (r["quantity"], r["group"], r["element"]) == wanted)
 
 
-def _positive(replicates: np.ndarray, n_units: int) -> dict:
-    """Estimate with an interval that is symmetric in the logarithm, as of a scale."""
-    if n_units < 2 or not (replicates > 0).all():
-        return estimate(replicates, n_units)
-    value = float(replicates[0])
-    low, high = np.exp(interval95(np.log(replicates), n_units))
-    return {"value": value, "ci95": [float(low), float(high)]}
+def _errors(quantity: str, pairs: Pairs, chosen: np.ndarray, seed: int) -> dict:
+    """Errors of some rows, frames resampled."""
+    label, predicted = UNITS[quantity][2] * pairs.values[:, chosen]
+    _, place = np.unique(pairs.frame[chosen], return_inverse=True)
+    count = np.bincount(place)
+    n = len(count)
+    weights = bootstrap_weights(n, REPLICATES, seed)
+
+    def mean(x: np.ndarray) -> np.ndarray:
+        return weights @ np.bincount(place, x.mean(1)) / (weights @ count)
+
+    error = predicted - label
+    square = mean(error**2)
+    found = {
+        "frames": n, "rms": float(np.sqrt(mean(label**2)[0])),
+        "rmse": _estimate(np.sqrt(square), n), "mae": _estimate(mean(np.abs(error)), n),
+    }  # fmt: skip
+    if quantity == "energy" and n > 1:
+        centred = np.sqrt(np.maximum(square - mean(error) ** 2, 0))
+        found["rmse_centred"] = _estimate(centred, n)
+    return found
+
+
+def _estimate(replicates: np.ndarray, n: int) -> dict:
+    """With an interval that is symmetric in the logarithm, as of a scale."""
+    if n < 2:  # nothing to resample
+        return {"value": float(replicates[0]), "ci95": None}
+    if not (replicates > 0).all():
+        found = estimate(replicates, n)
+        found["ci95"][0] = max(0.0, found["ci95"][0])
+        return found
+    low, high = np.exp(interval95(np.log(replicates), n))
+    return {"value": float(replicates[0]), "ci95": [float(low), float(high)]}

@@ -3,41 +3,54 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...atomistic.potential import TrainingResult
 from ...atomistic.potential.data import load_frames
-from ...atomistic.potential.predictions import Predictions, error_table, predict
+from ...atomistic.potential.predictions import (
+    UNITS,
+    Predictions,
+    error_table,
+    predict,
+    row_of,
+)
 from ...atomistic.potential.settings import build_model
-from ...core.page import Page, with_interval
+from ...core.page import Page
 from ...core.style import BLUE, ORANGE, colour, finish, panels, parity, to_svg
 from ...core.units import ANGSTROM, EV
 from ..pipeline.provenance import provenance
+from .errors import error_rows, interval
 
 #: Panels of one row, and groups that get a colour of their own.
 PANELS, GROUPS = 3, 6
+#: Titles of panels of quantities by group.
+TITLES = {
+    "energy": "Energy beyond free atoms", "stress": "Stress",
+    "charge": "Charges", "dipole": "Dipoles", "born_charge": "Born charges",
+}  # fmt: skip
 
 
 def judge(
     result: TrainingResult, validation: Sequence[xr.Dataset]
-) -> tuple[Predictions | None, dict]:
+) -> tuple[Predictions | None, list[dict]]:
     """Predictions on validation frames, and their errors; ``None`` without frames."""
     tensors = {k: torch.from_numpy(v) for k, v in result.tensors.items()}
     model = build_model(result.settings, tensors)
     frames = load_frames(validation, result.settings.species, model.cutoff)
     if not frames:
-        return None, {}
-    found = predict(model, frames)
-    return found, error_table(found, result.settings.species)
+        return None, []
+    found = predict(model, frames, result.settings.species)
+    return found, error_table(found)
 
 
 def training_page(
-    config, data, result: TrainingResult, found: Predictions | None, errors: dict
+    config, data, result: TrainingResult, found: Predictions | None, errors: list[dict]
 ) -> Page:
     """The page.
 
@@ -54,27 +67,31 @@ def training_page(
     page = Page(
         f"{config.run.name}: training of a potential",
         f"{', '.join(s.species)}; Cartesian ACE of {s.layers} layer(s), {s.channels} "
-        f"channels, cut-off {s.cutoff / ANGSTROM:g} Å. Errors are those on frames that "
-        "were held out.",
+        f"channels, cut-off {s.cutoff / ANGSTROM:g} Å"
+        + ("" if s.charges is None else ", with predicted charges")
+        + ". Errors are those on frames that were held out.",
     )
     steps = result.curve[-1]["step"] if result.curve else 0
-    tiles = [(f"{steps}", "training steps")]
-    if errors:
-        total = errors["all"]
-        tiles = [
-            (f"{with_interval(total['force']['rmse'], digits=1)} meV/Å", "force RMSE"),
-            (f"{with_interval(total['energy']['rmse'])} meV/atom", "energy RMSE"),
-            *tiles,
-        ]
-    page.tiles(tiles)
+    shown = [row_of(errors, name) for name in ("forces", "energy") if errors]
+    page.tiles([
+        *((f"{interval(r['rmse'])} {r['unit']}", f"{r['quantity'].removesuffix('s')} RMSE") for r in shown),
+        (f"{steps}", "training steps"),
+    ])  # fmt: skip
     if result.curve and found is not None:
         page.section("Learning")
         page.figure(
             to_svg(learning_curve(result.curve), "curve"),
             "Errors of the averaged weights on (at most 48) held-out frames.",
         )
-        _parity(page, s.species, found)
-        _errors(page, errors)
+        _parity(page, found)
+        page.section(
+            "Errors",
+            "On held-out frames; brackets are 95 % intervals from resampled frames, too "
+            "narrow where frames of one trajectory are alike.",
+        )
+        page.table(*error_rows(errors))
+    if s.charges is not None:
+        _charges(page, dict(zip(s.species, s.charges, strict=True)), found)
     _data(page, data)
     page.section("Settings and provenance")
     page.listing("Settings", config.model_dump_json(indent=2))
@@ -97,28 +114,50 @@ def learning_curve(curve: list[dict]) -> Figure:
     return figure
 
 
-def _parity(page: Page, species: Sequence[str], p: Predictions) -> None:
-    for start in range(0, len(species), PANELS):
-        names = species[start : start + PANELS]
-        figure, axes = panels(len(names), width=3.3 * max(2, len(names)), height=2.9)
-        for offset, (ax, name) in enumerate(zip(axes, names, strict=True)):
-            rows = p.species == start + offset
-            if rows.any():
-                parity(ax, p.forces[0, rows].ravel(), p.forces[1, rows].ravel())
-            finish(ax, f"Forces on {name}", "label (eV/Å)", "potential (eV/Å)")
-        page.figure(
-            to_svg(figure, f"forces-{start}"), "Components of forces, by element."
-        )
-    figure, axes = panels(
-        2 if len(p.stressed) else 1, width=9.2 if len(p.stressed) else 5
+def _figures(
+    page: Page, names: Sequence[str], caption: str
+) -> Iterator[tuple[Axes, str]]:
+    """Axes for each name, a few a figure."""
+    for start in range(0, len(names), PANELS):
+        some = names[start : start + PANELS]
+        figure, axes = panels(len(some), width=3.3 * max(2, len(some)), height=2.9)
+        yield from zip(axes, some, strict=True)
+        page.figure(to_svg(figure, f"{some[0]}-{start}"), caption)
+
+
+def _parity(page: Page, found: Predictions) -> None:
+    forces = found.pairs["forces"]
+    elements = sorted(set(forces.element))
+    for ax, name in _figures(page, elements, "Components of forces, by element."):
+        values = forces.values[:, forces.element == name]
+        parity(ax, values[0].ravel(), values[1].ravel())
+        finish(ax, f"Forces on {name}", "label (eV/Å)", "potential (eV/Å)")
+    shown = [name for name in TITLES if name in found.pairs]
+    for ax, name in _figures(page, shown, "Quantities of frames and atoms, by group."):
+        pairs, (plain, small, scale) = found.pairs[name], UNITS[name]
+        unit, scale = (small, scale) if name == "energy" else (plain, 1.0)
+        group = np.repeat(found.group[pairs.frame], pairs.values.shape[2])
+        _by_group(ax, scale * pairs.values.reshape(2, -1), group)
+        finish(ax, TITLES[name], f"label ({unit})", f"potential ({unit})",
+               legend=name == shown[0])  # fmt: skip
+
+
+def _charges(page: Page, guess: dict[str, float], found: Predictions | None) -> None:
+    """What charges the potential gives to elements."""
+    page.section(
+        "Predicted charges",
+        "Energies, forces and stress are with the Coulomb energy of the predicted "
+        "charges, as the labels are; energies alone do not tell the sign of charges.",
     )
-    _by_group(axes[0], p.energy * 1e3, p.group)
-    finish(axes[0], "Energy beyond the elements' own", "label (meV/atom)",
-           "potential (meV/atom)")  # fmt: skip
-    if len(p.stressed):
-        _by_group(axes[1], p.stress.reshape(2, -1), np.repeat(p.group[p.stressed], 9))
-        finish(axes[1], "Stress", "label (GPa)", "potential (GPa)", legend=False)
-    page.figure(to_svg(figure, "groups"), "Energies (and stress) of frames, by group.")
+    if found is not None:
+        page.table(
+            ("element", "guess (e)", "mean (e)", "standard deviation (e)", "atoms"),
+            [
+                (name, f"{guess[name]:+.3f}", f"{q.mean():+.3f}", f"{q.std():.3f}",
+                 str(len(q)))
+                for name, q in found.charges.items()
+            ],
+        )  # fmt: skip
 
 
 def _by_group(ax, values: np.ndarray, group: np.ndarray) -> None:
@@ -131,33 +170,6 @@ def _by_group(ax, values: np.ndarray, group: np.ndarray) -> None:
     if len(names) > GROUPS:
         rows = ~np.isin(group, names[:GROUPS])
         ax.plot(*values[:, rows], ".", ms=4, color="#999999", label="others")
-
-
-def _errors(page: Page, errors: dict) -> None:
-    page.section(
-        "Errors",
-        "Root mean squared errors on held-out frames; brackets are 95 % intervals from "
-        "resampled frames, too narrow where frames of one trajectory are alike.",
-    )
-    rows = []
-    for name, row in errors.items():
-        cells = [name, str(row["frames"])]
-        for key, digits in (("force", 1), ("energy", 2), ("stress", 3)):
-            cells.append(_cell(row, key, "rmse", digits))
-        rows.append((*cells, _cell(row, "force", "mae", 1)))
-    page.table(
-        ("frames of", "number", "force (meV/Å)", "energy (meV/atom)", "stress (GPa)",
-         "force, mean absolute (meV/Å)"),
-        rows,
-    )  # fmt: skip
-
-
-def _cell(row: dict, key: str, what: str, digits: int) -> str:
-    if key not in row:
-        return "-"
-    if row["frames"] == 1:
-        return f"{row[key][what]['value']:.{digits}f}"
-    return with_interval(row[key][what], digits=digits)
 
 
 def _data(page: Page, data) -> None:

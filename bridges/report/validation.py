@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...core.page import Page
 from ...core.style import to_svg
 from . import validation_figures as draw
+from .errors import error_rows, interval
 
 AXES = ("xx", "yy", "zz", "yz", "xz", "xy")
 
@@ -44,32 +45,11 @@ def _verdict(c: dict) -> tuple[str, ...]:
     return mark, c["name"], value + unit, c["wanted"] + unit, c["note"]
 
 
-def _interval(item: dict | None) -> str:
-    if item is None:
-        return ""
-    value = f"{item['value']:.3g}"
-    if item["ci95"] is None:
-        return value
-    return f"{value} [{item['ci95'][0]:.3g}, {item['ci95'][1]:.3g}]"
-
-
 def _errors(page: Page, figures: dict, curves: dict) -> None:
     page.section(
         "Errors on labelled frames", "Intervals are 95 %, by bootstrap over frames."
     )
-    page.table(
-        ("quantity", "group", "element", "frames", "RMSE", "about the mean error", "MAE",
-         "rms of reference"),
-        [
-            (
-                f"{r['quantity']} ({r['unit']})", r["group"], r["element"] or "all",
-                str(r["frames"]), _interval(r["rmse"]), _interval(r.get("rmse_centred")),
-                _interval(r["mae"]),
-                f"{r['rms']:.4g}",
-            )
-            for r in figures["rows"]
-        ],
-    )  # fmt: skip
+    page.table(*error_rows(figures["rows"]))
     page.figure(
         to_svg(draw.parity(curves), "parity"), "Predicted against reference values."
     )
@@ -141,9 +121,9 @@ def _temperature(page: Page, figures: dict, curves: dict) -> None:
         page.table(
             ("pressure", "GPa"),
             [
-                ("from the virial", _interval(figures["pressure_GPa"]["virial"])),
-                ("-dF/dV", _interval(figures["pressure_GPa"]["volume"])),
-                ("difference", _interval(figures["pressure_GPa"]["difference"])),
+                ("from the virial", interval(figures["pressure_GPa"]["virial"])),
+                ("-dF/dV", interval(figures["pressure_GPa"]["volume"])),
+                ("difference", interval(figures["pressure_GPa"]["difference"])),
             ],
         )
     page.figure(

@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.db import connect
 from ase.io import write
-from molecules import springs
+from molecules import ions, springs
 
 from mesobridge.atomistic.potential.consistency import check_units, compare
 from mesobridge.atomistic.potential.data import load_frames
@@ -16,7 +16,7 @@ from mesobridge.atomistic.potential.linear import columns
 from mesobridge.atomistic.potential.reading import Keys, read_labelled, split
 from mesobridge.core.artefact import write_dataset
 from mesobridge.core.errors import InputError
-from mesobridge.core.units import ANGSTROM, EV
+from mesobridge.core.units import ANGSTROM, ELEMENTARY_CHARGE, EV
 
 DATA = Path(__file__).resolve().parents[3] / "shared/data"
 
@@ -111,6 +111,78 @@ def test_other_keys_can_be_named(frames, tmp_path):
     assert ds.sizes["frame"] == 40
 
 
+def test_labels_of_charges_are_read_from_every_format(tmp_path):
+    rng = np.random.default_rng(3)
+    frames = [ions(rng) for _ in range(4)]
+    charges = np.array([a.arrays["charges"] for a in frames])
+    dipoles = np.array([a.calc.results["dipole"] for a in frames])
+    born = rng.normal(size=(4, 2, 3, 3))
+    for atoms, own in zip(frames, born, strict=True):
+        atoms.arrays["born_effective_charges"] = own.reshape(2, 9)
+    write(tmp_path / "a.xyz", frames, format="extxyz")
+    np.savez(
+        tmp_path / "a.npz", Z=frames[0].numbers, positions=[a.positions for a in frames],
+        energy=[a.calc.results["energy"] for a in frames], dipole=dipoles,
+        forces=[a.calc.results["forces"] for a in frames], charges=charges,
+        born_effective_charges=born,
+    )  # fmt: skip
+    write_dataset(read_labelled(tmp_path / "a.npz")[0], tmp_path / "a.nc", "frames/1")
+    for name in ("a.xyz", "a.npz", "a.nc"):
+        (ds,) = read_labelled(tmp_path / name)
+        assert "charge_number" not in ds.attrs
+        system = load_frames([ds], ("Na", "Cl"), 4.0)[2].system
+        np.testing.assert_allclose(system.charges, charges[2], atol=1e-7)
+        np.testing.assert_allclose(system.dipole, dipoles[2], atol=1e-7)
+        np.testing.assert_allclose(system.born, born[2], atol=1e-7)
+
+
+@pytest.mark.parametrize("column", ["initial_charges", "charge", "Mulliken"])
+def test_charges_under_other_names(tmp_path, column):
+    """ASE calls a column `charge` `charges`."""
+    frames = [ions(np.random.default_rng(0), name=column)]
+    write(tmp_path / "a.xyz", frames, format="extxyz")
+    for keys in (Keys(charge=column), Keys()):
+        (ds,) = read_labelled(tmp_path / "a.xyz", keys)
+        if column == "Mulliken" and keys == Keys():  # nobody said what this is
+            assert "charge" not in ds
+            continue
+        found = ds["charge"].values[0] / ELEMENTARY_CHARGE
+        np.testing.assert_allclose(found, [0.8, -0.8], atol=1e-7)
+
+
+def test_frames_of_another_total_charge_are_another_set(tmp_path):
+    rng = np.random.default_rng(4)
+    frames = [ions(rng, total=total) for total in (0, 1, 0, -1, 1)]
+    frames[4].info["charge"] = frames[4].info.pop("total_charge")
+    cell = ions(rng)
+    cell.set_cell(np.eye(3) * 9)
+    cell.pbc = True
+    write(tmp_path / "a.xyz", [*frames, cell], format="extxyz")
+    sets = read_labelled(tmp_path / "a.xyz")
+    found = [(ds.attrs.get("charge_number", 0), ds.sizes["frame"]) for ds in sets]
+    assert found == [(0, 2), (1, 2), (-1, 1), (0, 1)]
+    assert [load_frames([ds], ("Na", "Cl"), 4.0)[0].system.charge for ds in sets] == [
+        0.0, 1.0, -1.0, 0.0,
+    ]  # fmt: skip
+    # Of ions and cells a dipole depends on the origin.
+    assert ["dipole" in ds for ds in sets] == [True, False, False, False]
+    (other, *_) = read_labelled(tmp_path / "a.xyz", Keys(total_charge="charge"))
+    assert other.sizes["frame"] == 4  # all but one are neutral by this name
+    with pytest.raises(InputError, match="no usable q"):
+        read_labelled(tmp_path / "a.xyz", Keys(total_charge="q"))
+
+
+def charged(where, key, value):
+    """Ions with something wrong in their labels of charges."""
+
+    def change(_):
+        atoms = ions(np.random.default_rng(1))
+        getattr(atoms, where)[key] = value
+        return atoms
+
+    return change
+
+
 def nan(shape):
     value = np.zeros(shape)
     value.flat[-1] = np.nan
@@ -128,6 +200,14 @@ BAD = {
         lambda a: with_labels(Atoms("OHH", a.positions, pbc=True)),
         "no usable cell",
     ),
+    "NaN charge": (charged("arrays", "charges", nan(2)), "charges(.|\n)*NaN"),
+    "NaN total": (charged("info", "total_charge", np.nan), "total_charge(.|\n)*NaN"),
+    "dipoles of atoms": (lambda a: with_labels(a, dipole=np.eye(3)), r"of shape \(3,"),
+    "half a tensor": (
+        charged("arrays", "born_effective_charges", np.zeros((2, 6))),
+        r"no usable born_effective_charges(.|\n)*shape \(2, 3, 3\)",
+    ),
+    "charge in words": (charged("info", "total_charge", "none"), "no usable total"),
     "unknown": (lambda a: with_labels(Atoms("XHH", a.positions)), "no usable species"),
 }
 

@@ -16,7 +16,7 @@ from molecules import pair, springs
 from mesobridge.atomistic.potential import TrainingSettings, train
 from mesobridge.atomistic.potential.data import batch, load_frames
 from mesobridge.atomistic.potential.loss import loss
-from mesobridge.atomistic.potential.predictions import error_table, predict
+from mesobridge.atomistic.potential.predictions import error_table, predict, row_of
 from mesobridge.atomistic.potential.reading import read_labelled, split
 from mesobridge.atomistic.potential.settings import build_model
 from mesobridge.atomistic.potential.train import reference_energies
@@ -55,36 +55,41 @@ def model_of(result):
 
 def test_springs_are_learned_by_group_and_element(trained, sets):
     frames = load_frames(sets[1], ("H", "O"), 4.0)
-    p = predict(model_of(trained), frames)
-    table = error_table(p, ("H", "O"))
-    assert set(table) == {"all", "gas", "hot", "radical", "element H", "element O"}
-    std = 1e3 * p.forces[0].std()
-    assert table["all"]["force"]["rmse"]["value"] < 0.1 * std
-    difference = (p.forces[1] - p.forces[0])[p.species == 1]
-    rmse = 1e3 * np.sqrt((difference**2).mean())
-    assert table["element O"]["force"]["rmse"]["value"] == pytest.approx(rmse)
-    low, high = table["gas"]["force"]["rmse"]["ci95"]
-    assert low < table["gas"]["force"]["rmse"]["value"] < high
-    assert "stress" not in table["all"]
+    p = predict(model_of(trained), frames, ("H", "O"))
+    table = error_table(p)
+    assert {r["quantity"] for r in table} == {"energy", "forces"}
+    assert {r["group"] for r in table} == {"all", "gas", "hot", "radical"}
+    forces = p.pairs["forces"]
+    total = row_of(table, "forces")
+    assert total["rms"] == pytest.approx(1e3 * np.sqrt((forces.values[0] ** 2).mean()))
+    assert total["rmse"]["value"] < 0.1 * total["rms"]
+    of = (forces.element == "O") & (p.group[forces.frame] == "hot")
+    difference = 1e3 * np.diff(forces.values[:, of], axis=0)
+    found = row_of(table, "forces", "hot", "O")
+    assert found["rmse"]["value"] == pytest.approx(np.sqrt((difference**2).mean()))
+    assert found["mae"]["value"] == pytest.approx(np.abs(difference).mean())
+    low, high = found["rmse"]["ci95"]
+    assert low < found["rmse"]["value"] < high
     last = trained.curve[-1]  # all validation frames are behind a point of the curve
-    assert last["force_rmse"] * 1e3 == pytest.approx(
-        table["all"]["force"]["rmse"]["value"], rel=1e-4
-    )
-    assert last["energy_rmse"] == pytest.approx(
-        table["all"]["energy"]["rmse"]["value"], rel=1e-3
-    )
+    assert last["force_rmse"] * 1e3 == pytest.approx(total["rmse"]["value"], rel=1e-4)
+    energy = row_of(table, "energy")["rmse"]["value"]
+    assert last["energy_rmse"] == pytest.approx(energy, rel=1e-3)
     assert last["stress_rmse"] is None
 
 
 def test_intervals_cover(sets):
     """Errors that are drawn: their root mean square is in 95 % of the intervals."""
     frames = load_frames(sets[0], ("H", "O"), 4.0)
-    base = predict(model_of(train(*sets, replace(SETTINGS, steps=1))), frames)
+    model = model_of(train(*sets, replace(SETTINGS, steps=1)))
+    base = predict(model, frames, ("H", "O"))
+    energy = base.pairs["energy"]
+    label = energy.values[0]
     inside = []
     for seed in range(200):
-        noise = np.random.default_rng(seed).normal(0, 0.02, base.energy.shape[1])
-        p = replace(base, energy=np.stack([base.energy[0], base.energy[0] + noise]))
-        low, high = error_table(p, (), seed)["all"]["energy"]["rmse"]["ci95"]
+        noise = np.random.default_rng(seed).normal(0, 0.02, label.shape)
+        pairs = {"energy": replace(energy, values=np.stack([label, label + noise]))}
+        table = error_table(replace(base, pairs=pairs), seed)
+        low, high = row_of(table, "energy")["rmse"]["ci95"]
         inside.append(low < 20.0 < high)
     assert 0.89 < np.mean(inside) < 0.99
 
@@ -108,8 +113,8 @@ def test_weights_of_groups_pull(sets):
     both = []
     for weight in (0.0, 1.0):
         s = replace(SETTINGS, steps=100, batch=8, group_weights=(("radical", weight),))
-        table = error_table(predict(model_of(train(*sets, s)), frames), s.species)
-        both.append(table["radical"]["energy"]["rmse"]["value"])
+        table = error_table(predict(model_of(train(*sets, s)), frames, s.species))
+        both.append(row_of(table, "energy", "radical")["rmse"]["value"])
     assert both[0] > 3 * both[1]
 
 
@@ -133,8 +138,9 @@ def test_training_ends_when_nothing_gets_better(sets, tmp_path):
     for name, value in result.tensors.items():
         np.testing.assert_array_equal(short.tensors[name], value)
     # The weights are those of the best point.
-    found = predict(model_of(result), load_frames([noise], s.species, 4.0))
-    error = np.sqrt(((found.forces[1] - found.forces[0]) ** 2).mean())
+    frames = load_frames([noise], s.species, 4.0)
+    forces = predict(model_of(result), frames, s.species).pairs["forces"].values
+    error = np.sqrt(((forces[1] - forces[0]) ** 2).mean())
     assert error == pytest.approx(result.curve[best]["force_rmse"], rel=1e-4)
 
 

@@ -3,7 +3,10 @@
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.units import _e, _eps0
 
+#: Permittivity of vacuum, e^2/eV/A.
+VACUUM = _eps0 * _e / _e**2 * 1e-10
 SPRINGS = ((0, 1, 40, 0.96), (0, 2, 40, 0.96), (1, 2, 12, 1.52))
 
 
@@ -27,6 +30,20 @@ def pair(rng, shift=-420.0, group="radical"):
     atoms.calc = SinglePointCalculator(
         atoms, energy=shift + 20 * (r - 0.96) ** 2, forces=[[0, 0, pull], [0, 0, -pull]]
     )
+    return atoms
+
+
+def ions(rng, charge=0.8, total=0.0, name="charges"):
+    """Na and Cl as point charges (e), with a repulsion; their charges and dipole."""
+    r, way = rng.uniform(2.3, 4.5), rng.normal(size=3)
+    x = np.array([np.zeros(3), r * way / np.linalg.norm(way)])
+    q = np.array([charge, total - charge])
+    coulomb, push = q.prod() / (4 * np.pi * VACUUM) / r, 900 * np.exp(-r / 0.32)
+    pull = (coulomb / r + push / 0.32) * x[1] / r
+    atoms = Atoms("NaCl", positions=x, info={"total_charge": total})
+    labels = {"energy": coulomb + push, "forces": [-pull, pull], "dipole": q @ x}
+    atoms.calc = SinglePointCalculator(atoms, **labels)
+    atoms.arrays[name] = q
     return atoms
 
 
