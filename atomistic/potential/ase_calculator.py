@@ -11,6 +11,7 @@ from ase.calculators.calculator import (
 )
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from ..oracle import total_charge
 from .baseline import Baseline
 from .potential import Potential, load_potential
 from .verlet import VerletList
@@ -24,7 +25,8 @@ class MesobridgeCalculator(Calculator):
     potential
         Path of the file, or a `Potential`.
     charge
-        Total, e; of a potential that predicts charges.
+        Total, e; of a potential that predicts charges. ``None`` takes that of the atoms:
+        ``info["total_charge"]`` or ``info["charge"]``, zero without.
     baseline, compile
         As `load_potential`; of files only.
     skin
@@ -57,7 +59,7 @@ class MesobridgeCalculator(Calculator):
         self,
         potential: Path | str | Potential,
         *,
-        charge: float = 0.0,
+        charge: float | None = None,
         baseline: Baseline = None,
         compile: bool = False,
         skin: float = 1.0,
@@ -68,6 +70,16 @@ class MesobridgeCalculator(Calculator):
         self.potential, self.charge = potential, charge
         self._verlet = VerletList(potential.model.cutoff, skin)
 
+    def _total(self, atoms) -> float:
+        return total_charge(atoms.info) if self.charge is None else self.charge
+
+    def check_state(self, atoms, tol=1e-15):
+        """What has changed since the last calculation; ASE does not look at `info`."""
+        changes = super().check_state(atoms, tol)
+        if not changes and self._total(atoms) != self._total(self.atoms):
+            changes = ["charge"]
+        return changes
+
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         """Fill ``results``; see `ase.calculators.calculator.Calculator`."""
         super().calculate(atoms, properties, system_changes)
@@ -77,7 +89,7 @@ class MesobridgeCalculator(Calculator):
             atoms.symbols,
             atoms.cell.array,
             atoms.pbc,
-            self.charge,
+            self._total(atoms),
             stress="stress" in properties,
             verlet=self._verlet,
         )

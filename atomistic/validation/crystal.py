@@ -13,6 +13,7 @@ from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
 
 from ...core.errors import InputError, StageError
+from ..oracle import total_charge
 
 #: Largest force, and stress times volume per atom, of a relaxed crystal, eV/A and eV.
 FORCE = 1e-5
@@ -27,12 +28,18 @@ def parse_crystal(text: str) -> Atoms:
     Raises
     ------
     InputError
-        When it is neither.
+        When it is neither, or charged.
     """
     if Path(text).is_file():
         from .labels import read_frames
 
-        return read_frames(text)[0]
+        crystal = read_frames(text)[0]
+        if charge := total_charge(crystal.info):
+            raise InputError(
+                f"{text} is charged", wanted="a neutral crystal", got=f"{charge:+g} e",
+                mend="give it as --data: its pressure depends on the background charge",
+            )  # fmt: skip
+        return crystal
     try:
         name, structure, a, *c = text.split()
         return bulk(name, structure, a=float(a), c=float(c[0]) if c else None)

@@ -21,14 +21,12 @@ GROUP = "config_type"
 def labelled_atoms(ds: xr.Dataset) -> list[Atoms]:
     """Every frame of a `frames/1` data set, its labels in a calculator (eV, A).
 
-    A variable or attribute ``config_type`` gives the groups.
+    Their groups and total charges are in ``info``.
     """
-    groups = np.broadcast_to(
-        np.asarray(ds[GROUP].values if GROUP in ds else ds.attrs.get(GROUP, "all")),
-        ds.sizes["frame"],
-    )
+    n = ds.sizes["frame"]
+    groups = ds["group"].values if "group" in ds else np.full(n, "all")
     frames = []
-    for i in range(ds.sizes["frame"]):
+    for i in range(n):
         atoms = frame_atoms(ds, i)
         labels = {"forces": ds["forces"].values[i] * ANGSTROM / EV}
         if "energy" in ds:

@@ -13,6 +13,7 @@ from ase.calculators.calculator import Calculator
 
 from ...core.artefact import sha256
 from ...core.errors import InputError
+from ..oracle import total_charge
 from ..potential import MesobridgeCalculator, Potential, load_potential, to_openmm
 from .dynamics import Engine, ase_engine, openmm_engine
 
@@ -80,4 +81,5 @@ def find_subject(text: str) -> Subject:
 
 def _forces(path: Path, atoms: Atoms) -> list:
     pbc = "".join("T" if p else "F" for p in atoms.pbc)
-    return [to_openmm(path, atoms.get_chemical_symbols(), pbc=pbc)]
+    charge = total_charge(atoms.info)
+    return [to_openmm(path, atoms.get_chemical_symbols(), pbc=pbc, charge=charge)]

@@ -197,9 +197,11 @@ def _summary(ds: xr.Dataset) -> tuple[str, ...]:
     kinds, numbers = np.unique(ds["species"].values, return_counts=True)
     forces = ds["forces"].values / (EV / ANGSTROM)
     energy = ds["energy"].values / EV / ds.sizes["atom"]
+    charge = ds.attrs.get("charge_number", 0)
     return (
         str(ds["group"].values[0]),
-        " ".join(f"{k}{n}" for k, n in zip(kinds, numbers, strict=True)),
+        " ".join(f"{k}{n}" for k, n in zip(kinds, numbers, strict=True))
+        + (f" ({charge:+g} e)" if charge else ""),
         str(ds.sizes["frame"]),
         ds.attrs.get("pbc", "TTT"),
         "yes" if "stress" in ds else "no",

@@ -8,19 +8,28 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
 from mesobridge.atomistic.potential import (
+    MesobridgeCalculator,
     TrainingResult,
     TrainingSettings,
     load_potential,
     save_potential,
 )
+from mesobridge.atomistic.potential.reading import read_labelled
 from mesobridge.atomistic.potential.train import new_model
+from mesobridge.atomistic.validation.dynamics import thermal
+from mesobridge.atomistic.validation.labels import read_frames
 from mesobridge.atomistic.validation.subject import find_subject, of_calculator
 from mesobridge.bridges.validation import Request, validate
+from mesobridge.core.artefact import write_dataset
+from mesobridge.core.errors import InputError
+from mesobridge.core.md import MDSettings
 
 
 class Argon(LennardJones):
@@ -107,6 +116,69 @@ def test_an_explosion_is_a_verdict(tmp_path):
     assert not found["ok"]
 
 
+@pytest.fixture(scope="module")
+def salt(tmp_path_factory):
+    """Path of an untrained potential of Na and Cl with charges."""
+    torch.manual_seed(0)
+    settings = TrainingSettings(
+        ("Na", "Cl"), 4e-10, channels=4, radial=4, hidden=8, charges=(1.0, -1.0)
+    )
+    model = new_model(settings)
+    tensors = {k: v.detach().numpy() for k, v in model.state_dict().items()}
+    path = tmp_path_factory.mktemp("salt") / "potential.safetensors"
+    save_potential(path, TrainingResult(settings, tensors, []), {})
+    return path
+
+
+@pytest.mark.parametrize("form", ["total_charge", "charge", "frames/1"])
+def test_the_total_charge_of_frames_reaches_the_potential(tmp_path, salt, form):
+    """Na2Cl of charge +1, labelled by the potential that is judged."""
+    potential, rng, frames = load_potential(salt), np.random.default_rng(3), []
+    for _ in range(4):
+        x = np.array([[0, 0, 0], [2.6, 0, 0], [0, 2.6, 0]]) + rng.normal(0, 0.1, (3, 3))
+        atoms = Atoms("ClNa2", x)
+        found = potential.evaluate(x, atoms.symbols, np.eye(3), atoms.pbc, 1.0)
+        atoms.calc = SinglePointCalculator(
+            atoms, energy=found.energy, forces=found.forces
+        )
+        atoms.info["charge" if form == "charge" else "total_charge"] = 1
+        frames.append(atoms)
+    path = tmp_path / "frames.extxyz"
+    write(path, frames)
+    if form == "frames/1":
+        path = tmp_path / "frames.nc"
+        write_dataset(read_labelled(tmp_path / "frames.extxyz")[0], path, form)
+    asked = request(tmp_path / "out", potential=str(salt), data=path)
+    found = validate(asked)
+    assert found["ok"]
+    errors = {r["quantity"]: r for r in found["parts"]["errors"]["figures"]["rows"]}
+    assert errors["forces"]["rmse"]["value"] < 1e-3 < errors["forces"]["rms"]
+    # Dynamics begin with the energy of the label.
+    subject, (first, *_) = find_subject(str(salt)), read_frames(path)
+    mover = subject.engine(thermal(first, 20.0, 1), MDSettings(20.0, 1e-15, 0.0, 1), 1)
+    energy = frames[0].get_potential_energy()
+    assert mover.observe()[0] == pytest.approx(energy, abs=1e-4)
+    first.calc = subject.used
+    assert first.get_potential_energy() == pytest.approx(energy, abs=1e-6)
+    first.info.update(total_charge=0)  # ASE does not look there, and would keep the old
+    assert abs(first.get_potential_energy() - energy) > 0.1
+    first.calc = MesobridgeCalculator(potential, charge=1.0)
+    assert first.get_potential_energy() == pytest.approx(energy, abs=1e-6)
+
+
+def test_a_charged_crystal_is_refused(tmp_path, salt, mesobridge):
+    crystal = bulk("NaCl", "rocksalt", 5.6)
+    crystal.info["charge"] = 1
+    write(tmp_path / "cell.extxyz", crystal)
+    code, _, err = mesobridge("validate", salt, "--crystal", tmp_path / "cell.extxyz")
+    assert code == 2
+    assert "is charged" in err
+    crystal.info["charge"] = "unknown"
+    crystal.calc = MesobridgeCalculator(salt)
+    with pytest.raises(InputError, match="total charge"):
+        crystal.get_potential_energy()
+
+
 def test_bad_input(tmp_path, mesobridge):
     for given, text in (
         (("nothing.safetensors", "--crystal", "Ar fcc 5.3"), "cannot be validated"),
@@ -131,9 +203,6 @@ def test_a_potential_file_moves_in_openmm_as_its_calculator_says(tmp_path):
     assert load_potential(path).model.dtype == torch.float32
     atoms = bulk("Ar", "fcc", a=5.3, cubic=True)
     atoms.rattle(0.1, seed=1)
-    from mesobridge.atomistic.validation.dynamics import thermal
-    from mesobridge.core.md import MDSettings
-
     mover = subject.engine(thermal(atoms, 20.0, 1), MDSettings(20.0, 1e-15, 0.0, 1), 1)
     energy, kinetic, x, _ = mover.observe()
     atoms.calc = subject.exact
