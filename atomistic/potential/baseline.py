@@ -18,7 +18,7 @@ import xarray as xr
 
 from ...core.errors import SchemaError
 from ...core.units import EV
-from ..oracle import Oracle, frame_atoms, label, residual
+from ..oracle import Oracle, frame_atoms, label, residual, total_charge
 from .evaluation import CalculatorPotential
 
 #: ``"engine"``: the program that moves the atoms adds the baseline itself.
@@ -67,6 +67,7 @@ def baseline_record(sets: Sequence[xr.Dataset]) -> dict | None:
         "positions": atoms.positions.tolist(),
         "box": atoms.cell.array.tolist(),
         "pbc": atoms.pbc.tolist(),
+        "charge": total_charge(atoms.info),
         "energy": float(energy),
     }
 
@@ -98,7 +99,8 @@ def checked_baseline(
         return None
     given = CalculatorPotential(baseline)
     probe = (np.array(record["positions"]), record["species"], np.array(record["box"]))
-    found = given.evaluate(*probe, record["pbc"], stress=False).energy
+    more = record["pbc"], record.get("charge", 0.0)
+    found = given.evaluate(*probe, *more, stress=False).energy
     wanted = record["energy"]
     if not abs(found - wanted) <= TOLERANCE + RELATIVE * abs(wanted):
         raise SchemaError(

@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from ...core.errors import InputError
-from ..oracle import Oracle, gives_stress
+from ..oracle import TOTAL_CHARGE, Oracle, gives_stress
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,13 @@ class CalculatorPotential:
         species: Sequence[str] | np.ndarray,
         box: np.ndarray,
         pbc: Sequence[bool] = (True, True, True),
+        charge: float = 0.0,
         *,
         stress: bool = True,
     ) -> Evaluation:
-        """Energy, forces and stress, as `Potential.evaluate`; species are symbols."""
-        atoms = Atoms(list(species), positions, cell=box, pbc=pbc)
+        """As `Potential.evaluate`; species are symbols, the charge is in `Atoms.info`."""
+        info = {TOTAL_CHARGE[0]: charge} if charge else {}
+        atoms = Atoms(list(species), positions, cell=box, pbc=pbc, info=info)
         asked = stress and atoms.cell.rank == 3 and all(pbc)
         tension = None
         if asked and gives_stress(self.calculator):

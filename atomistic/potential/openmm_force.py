@@ -112,5 +112,6 @@ class _Force:
             else:
                 self._kept = potential, self.species, None
         potential, kinds, verlet = self._kept
-        more: dict = {} if verlet is None else {"verlet": verlet, "charge": self.charge}
-        return potential.evaluate(positions, kinds, box, self.pbc, stress=False, **more)
+        more = {} if verlet is None else {"verlet": verlet}
+        where = positions, kinds, box, self.pbc, self.charge
+        return potential.evaluate(*where, stress=False, **more)

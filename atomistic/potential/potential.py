@@ -103,7 +103,7 @@ class Potential:
         else:
             place = np.array(positions, float), np.array(box, float), tuple(pbc)
             found = self._charged(rows, index, numbers, System(*place, charge))
-        return self._with_baseline(found, positions, numbers, box, pbc, stress)
+        return self._with_baseline(found, positions, numbers, box, pbc, charge, stress)
 
     def evaluate_many(
         self,
@@ -158,7 +158,7 @@ class Potential:
         sizes = [len(own) for own in kinds]
         found = self.of_rows(rows, index, np.concatenate(kinds), boxes, sizes)
         return [
-            self._with_baseline(e, x, numbers, box, pbc, stress)
+            self._with_baseline(e, x, numbers, box, pbc, charge, stress)
             for e, x, numbers, box in zip(found, positions, kinds, boxes, strict=True)
         ]
 
@@ -226,11 +226,13 @@ class Potential:
             charges=charged.charges.numpy(),
         )
 
-    def _with_baseline(self, found, positions, numbers, box, pbc, stress) -> Evaluation:
+    def _with_baseline(
+        self, found, positions, numbers, box, pbc, charge, stress
+    ) -> Evaluation:
         if self.baseline is None:
             return found
         symbols = [self.species[k] for k in numbers]
-        base = self.baseline.evaluate(positions, symbols, box, pbc, stress=stress)
+        base = self.baseline.evaluate(positions, symbols, box, pbc, charge, stress=stress)
         both = found.stress is not None and base.stress is not None
         return Evaluation(
             found.energy + base.energy,

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from mesobridge.atomistic.potential import (
+    MesobridgeCalculator,
     TrainingSettings,
     load_potential,
     save_potential,
     to_openmm,
     train,
+    without_baseline,
 )
 from mesobridge.atomistic.potential.ewald import COULOMB
 from mesobridge.core.errors import InputError
@@ -123,6 +125,22 @@ def test_labels_of_charges_are_learned(name, tmp_path):
         x = np.array([[0.0, 0, 0], [0, distance, 0]])
         found = potential.evaluate(x, ["Na", "Cl"], np.eye(3), NONE).charges
         assert found[0] == pytest.approx(falling(distance), abs=0.03)
+
+
+def test_a_baseline_knows_the_total_charge(pairs, charged, tmp_path):
+    """Another potential with charges is the baseline."""
+    frames = pairs.isel(frame=slice(0, 16)).assign_attrs(charge_number=0.5)
+    left = without_baseline(frames, MesobridgeCalculator(charged), source="below")
+    result = train([left], [left], replace(SETTINGS, steps=1, charges=None))
+    path = tmp_path / "p.safetensors"
+    save_potential(path, result, {})
+    whole = load_potential(path, baseline=MesobridgeCalculator(charged))
+    alone = load_potential(path, baseline="engine")
+    x, place = np.array([[0.0, 0, 0], [3.0, 0, 0]]), (["Na", "Cl"], np.eye(3), NONE)
+    for total in (0.0, 0.5):
+        added = charged.evaluate(x, *place, total).energy
+        found = whole.evaluate(x, *place, total).energy
+        assert found == pytest.approx(alone.evaluate(x, *place).energy + added, abs=1e-6)
 
 
 def test_openmm_force_carries_the_charges(charged, pairs, tmp_path):
