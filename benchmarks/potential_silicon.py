@@ -18,7 +18,8 @@ from ase.units import GPa
 from figures import figure
 
 from mesobridge.atomistic.potential import TrainingSettings, save_potential, train
-from mesobridge.atomistic.validation.accuracy import accuracy
+from mesobridge.atomistic.potential.predictions import error_table
+from mesobridge.atomistic.validation.accuracy import predict_with
 from mesobridge.atomistic.validation.elastic import elastic_constants
 from mesobridge.atomistic.validation.equation_of_state import equation_of_state
 from mesobridge.atomistic.validation.phonons import phonons
@@ -110,7 +111,7 @@ def judge(path: Path, data: Path, spent: float) -> list[dict]:
     subject = find_subject(str(path))
     found = [figure("training", spent / 60, "CPU-min", "<=", 10.0)]
     frames = read_mlearn(data)
-    rows = accuracy(subject.used, frames[::10]).rows
+    rows = error_table(predict_with(subject.used, frames[::10]))
     limits = {"energy": 10.0, "stress": 1.0}
     for row in (r for r in rows if r["group"] == "all"):
         name, value = f"held out {row['quantity']} RMSE", row["rmse"]["value"]

@@ -2,10 +2,10 @@
 
 from .ase_calculator import MesobridgeCalculator
 from .baseline import without_baseline
-from .errors import errors
 from .evaluation import CalculatorPotential, Evaluation
 from .openmm_force import to_openmm
 from .potential import Potential, load_potential, save_potential
+from .predictions import errors
 from .train import TrainingResult, TrainingSettings, train
 from .verlet import VerletList
 

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import xarray as xr
 
 from ...core.stats import bootstrap_weights, estimate, interval95
 from ...core.units import ANGSTROM, EV, GPA
+from .baseline import without_baseline
 from .charges import born_charges, charges_of, dipoles
-from .data import Frame, batch
+from .data import Frame, batch, load_frames
 from .derivatives import derivatives
 from .loss import batches
 from .model import CartesianACE
+from .potential import Potential
 
 REPLICATES = 400
 #: Units of values and of errors, and how many of these one of those is.
@@ -146,6 +149,38 @@ def _of_batch(model: CartesianACE, some: Sequence[Frame]) -> dict[str, list]:
         name: [x.detach().double().cpu().numpy() for x in of]
         for name, of in found.items()
     }
+
+
+def errors(potential: Potential, sets: Sequence[xr.Dataset]) -> dict:
+    """Errors of a potential on labelled frames, as plain numbers.
+
+    Parameters
+    ----------
+    potential
+        What is judged.
+    sets
+        `frames/1` with the labels the potential gives: whole with a baseline attached,
+        otherwise the residual it was trained on.
+
+    Returns
+    -------
+    dict
+        ``force_rmse`` (eV/A), ``energy_rmse`` (meV/atom, about the mean error),
+        ``stress_rmse`` (GPa, ``None`` without labels), ``forces_predicted`` (eV/A, all
+        atoms of all frames).
+    """
+    if potential.baseline is not None:
+        oracle = potential.baseline.calculator
+        sets = [without_baseline(ds, oracle, source="baseline") for ds in sets]
+    model = potential.model
+    frames = load_frames(sets, potential.species, model.cutoff)
+    pairs = predict(model, frames, potential.species).pairs
+    off = {name: np.diff(of.values, axis=0) for name, of in pairs.items()}
+    rms = {name: float(np.sqrt(np.mean(x**2))) for name, x in off.items()}
+    return {
+        "force_rmse": rms["forces"], "energy_rmse": float(1e3 * np.std(off["energy"])),
+        "stress_rmse": rms.get("stress"), "forces_predicted": pairs["forces"].values[1],
+    }  # fmt: skip
 
 
 def error_table(p: Predictions, seed: int = 0) -> list[dict]:

@@ -11,7 +11,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from ...core.artefact import existing, read_dataset
 from ...core.errors import InputError
-from ...core.units import ANGSTROM, EV
+from ...core.units import ANGSTROM, ELEMENTARY_CHARGE, EV
 from ..oracle import frame_atoms
 
 #: Key of `Atoms.info` that names the group of a frame.
@@ -31,6 +31,8 @@ def labelled_atoms(ds: xr.Dataset) -> list[Atoms]:
         labels = {"forces": ds["forces"].values[i] * ANGSTROM / EV}
         if "energy" in ds:
             labels["energy"] = float(ds["energy"].values[i]) / EV
+        if "charge" in ds:
+            labels["charges"] = ds["charge"].values[i] / ELEMENTARY_CHARGE
         if "stress" in ds:
             labels["stress"] = _voigt(ds["stress"].values[i] * ANGSTROM**3 / EV)
         atoms.calc = SinglePointCalculator(atoms, **labels)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from ase import Atoms
 
 from ...core.errors import StageError
-from .accuracy import accuracy
+from ..potential.predictions import error_table
+from .accuracy import predict_with, shown
 from .checks import Check, at_least, at_most
 from .consistency import consistency
 from .elastic import elastic_constants
@@ -43,8 +44,8 @@ def failed_part(name: str, error: StageError) -> dict:
 
 def error_part(subject: Subject, frames: Sequence[Atoms], progress: Progress) -> dict:
     """Errors on labelled frames."""
-    found = accuracy(subject.used, frames, progress=progress)
-    return part({"rows": list(found.rows)}, (), {"parity": found.parity})
+    found = predict_with(subject.used, frames, progress)
+    return part({"rows": error_table(found)}, (), {"parity": shown(found)})
 
 
 def derivative_part(

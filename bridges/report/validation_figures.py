@@ -11,7 +11,7 @@ from ...core.style import BLACK, BLUE, ORANGE, SPECIES_COLOURS, finish, panels
 
 LABELS = {
     "energy": ("Energy", "eV/atom"), "forces": ("Forces", "eV/Å"),
-    "stress": ("Stress", "GPa"),
+    "stress": ("Stress", "GPa"), "charge": ("Charges", "e"),
 }  # fmt: skip
 
 

@@ -10,7 +10,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.neighborlist import neighbor_list
 
 from mesobridge.atomistic.calculators import upright
-from mesobridge.atomistic.validation.accuracy import accuracy
+from mesobridge.atomistic.potential.predictions import error_table, row_of
+from mesobridge.atomistic.validation.accuracy import predict_with
 from mesobridge.atomistic.validation.consistency import consistency, pressures
 from mesobridge.atomistic.validation.crystal import parse_crystal, relaxed, supercell
 from mesobridge.atomistic.validation.elastic import elastic_constants
@@ -209,7 +210,7 @@ def test_errors_by_group_and_element():
     frames = labelled(rng, 60, "cold", 0.01) + labelled(rng, 30, "hot", 0.05)
     rows = {
         (r["quantity"], r["group"], r["element"]): r
-        for r in accuracy(Zero(), frames).rows
+        for r in error_table(predict_with(Zero(), frames))
     }
     reference = np.concatenate([a.calc.results["forces"] for a in frames])
     found = rows["forces", "all", None]
@@ -232,16 +233,15 @@ def test_intervals_of_errors_cover_the_truth():
     rng = np.random.default_rng(5)
     covered = 0
     for _ in range(60):
-        rows = accuracy(Zero(), labelled(rng, 15, "all", 0.01)).rows
-        row = next(r for r in rows if r["quantity"] == "forces" and r["element"] == "Kr")
-        low, high = row["rmse"]["ci95"]
+        table = error_table(predict_with(Zero(), labelled(rng, 15, "all", 0.01)))
+        low, high = row_of(table, "forces", element="Kr")["rmse"]["ci95"]
         covered += low <= 20 <= high
     assert covered >= 51  # 57 expected; below 51 once in 400
 
 
 def test_labels_are_needed():
     with pytest.raises(InputError, match="no labels"):
-        accuracy(Zero(), [Atoms("Ar")])
+        predict_with(Zero(), [Atoms("Ar")])
 
 
 def test_frames_become_labelled_atoms():

@@ -21,6 +21,7 @@ from mesobridge.atomistic.potential import (
     load_potential,
     save_potential,
 )
+from mesobridge.atomistic.potential.predictions import row_of
 from mesobridge.atomistic.potential.reading import read_labelled
 from mesobridge.atomistic.potential.train import new_model
 from mesobridge.atomistic.validation.dynamics import thermal
@@ -139,7 +140,7 @@ def test_the_total_charge_of_frames_reaches_the_potential(tmp_path, salt, form):
         atoms = Atoms("ClNa2", x)
         found = potential.evaluate(x, atoms.symbols, np.eye(3), atoms.pbc, 1.0)
         atoms.calc = SinglePointCalculator(
-            atoms, energy=found.energy, forces=found.forces
+            atoms, energy=found.energy, forces=found.forces, charges=found.charges
         )
         atoms.info["charge" if form == "charge" else "total_charge"] = 1
         frames.append(atoms)
@@ -151,8 +152,10 @@ def test_the_total_charge_of_frames_reaches_the_potential(tmp_path, salt, form):
     asked = request(tmp_path / "out", potential=str(salt), data=path)
     found = validate(asked)
     assert found["ok"]
-    errors = {r["quantity"]: r for r in found["parts"]["errors"]["figures"]["rows"]}
-    assert errors["forces"]["rmse"]["value"] < 1e-3 < errors["forces"]["rms"]
+    table = found["parts"]["errors"]["figures"]["rows"]
+    errors = {name: row_of(table, name) for name in ("energy", "forces", "charge")}
+    for name in ("forces", "charge"):
+        assert errors[name]["rmse"]["value"] < 1e-3 < errors[name]["rms"]
     # Dynamics begin with the energy of the label.
     subject, (first, *_) = find_subject(str(salt)), read_frames(path)
     mover = subject.engine(thermal(first, 20.0, 1), MDSettings(20.0, 1e-15, 0.0, 1), 1)
