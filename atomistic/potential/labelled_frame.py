@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import vesin
 from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from ...core.errors import InputError
 from ..oracle import TOTAL_CHARGE
+from .neighbours import near_pairs
 
 #: Groups that hold single atoms in vacuum, in the spelling of common data sets.
 ISOLATED = ("isolated_atom", "isolatedatom")
@@ -151,10 +151,10 @@ def _total_charge(path: Path, i: int, found: Mapping, keys: Keys) -> float | Non
 
 def _apart(path: Path, i: int, atoms: Atoms) -> None:
     """Refuse atoms on top of each other."""
-    finder = vesin.NeighborList(cutoff=OVERLAP, full_list=False)
-    a, b, d = finder.compute(points=atoms.positions, box=np.array(atoms.cell),
-                             periodic=list(atoms.pbc), quantities="ijd")  # fmt: skip
-    if len(d):
+    x = atoms.positions
+    a, b, shift = near_pairs(x, atoms.cell.array, atoms.pbc, OVERLAP)
+    if len(a):
+        d = np.linalg.norm(x[b] + shift - x[a], axis=1)
         n = int(np.argmin(d))
         raise InputError(
             f"{path}: frame {i} has atoms that overlap", wanted=f"at least {OVERLAP} A",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import vesin
 
-from .verlet import end_to_end, padded
+from ...core.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,45 @@ class Neighbours:
     frame: np.ndarray
 
 
+def near_pairs(
+    positions: np.ndarray, box: np.ndarray, pbc: Sequence[bool], cutoff: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs of atoms within a distance, each from both ends, sorted by the first atom.
+
+    Parameters
+    ----------
+    positions, box, pbc, cutoff
+        As `neighbours`.
+
+    Returns
+    -------
+    first, second : ndarray
+        Shape (E,).
+    shift : ndarray
+        Shape (E, 3), A: the second is at ``positions[second] + shift``.
+
+    Raises
+    ------
+    InputError
+        When a position is not finite.
+    """
+    check_finite(positions)  # of infinity the search would not end
+    finder = vesin.NeighborList(cutoff=cutoff, full_list=True, sorted=True)
+    i, j, s = finder.compute(
+        points=positions, box=box, periodic=[bool(p) for p in pbc], quantities="ijS"
+    )
+    return i.astype(np.int64), j.astype(np.int64), s @ box
+
+
+def check_finite(positions: np.ndarray) -> None:
+    """Refuse positions that are no numbers."""
+    if not np.isfinite(positions).all():
+        raise InputError(
+            "positions are not finite", wanted="numbers", got="NaN or infinity",
+            mend="a simulation that exploded needs a shorter step or a better start",
+        )  # fmt: skip
+
+
 def neighbours(
     positions: np.ndarray, box: np.ndarray, pbc: Sequence[bool], cutoff: float
 ) -> Neighbours:
@@ -52,13 +91,27 @@ def neighbours(
     cutoff
         A.
     """
-    finder = vesin.NeighborList(cutoff=cutoff, full_list=True, sorted=True)
-    i, j, s = finder.compute(
-        points=positions, box=box, periodic=[bool(p) for p in pbc], quantities="ijS"
-    )
-    i, j = i.astype(np.int64), j.astype(np.int64)
-    shift, index = padded(i, j, s @ box, len(positions), cutoff)
+    i, j, shifts = near_pairs(positions, box, pbc, cutoff)
+    shift, index = padded(i, j, shifts, len(positions), cutoff)
     return Neighbours(index, shift, np.zeros(len(positions), dtype=np.int64))
+
+
+def padded(
+    i: np.ndarray, j: np.ndarray, between: np.ndarray, n: int, cutoff: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs sorted by their first atom as rows, one for each of `n` atoms.
+
+    Empty places hold the atom itself, at twice the cut-off.
+    """
+    count = np.bincount(i, minlength=n)
+    slot = np.arange(len(i)) - np.repeat(np.cumsum(count) - count, count)
+    width = int(count.max(initial=1))
+    index = np.repeat(np.arange(n)[:, None], width, axis=1)
+    rows = np.zeros((n, width, 3))
+    rows[..., 0] = 2 * cutoff
+    index[i, slot] = j
+    rows[i, slot] = between
+    return rows, index
 
 
 def join(frames: Sequence[Neighbours], cutoff: float) -> Neighbours:
@@ -66,3 +119,21 @@ def join(frames: Sequence[Neighbours], cutoff: float) -> Neighbours:
     shift, index = end_to_end([(f.shift, f.index) for f in frames], cutoff)
     sizes = [len(f.index) for f in frames]
     return Neighbours(index, shift, np.repeat(np.arange(len(frames)), sizes))
+
+
+def end_to_end(
+    parts: Sequence[tuple[np.ndarray, np.ndarray]], cutoff: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of several configurations as those of one, padded to the longest."""
+    sizes = [len(index) for _, index in parts]
+    width = max(index.shape[1] for _, index in parts)
+    joined = np.repeat(np.arange(sum(sizes))[:, None], width, axis=1)
+    vectors = np.zeros((sum(sizes), width, 3))
+    vectors[..., 0] = 2 * cutoff
+    start = 0
+    for rows, index in parts:
+        n, k = index.shape
+        vectors[start : start + n, :k] = rows
+        joined[start : start + n, :k] = index + start
+        start += n
+    return vectors, joined

@@ -24,8 +24,9 @@ from .gradient import (
     energies_and_slopes,
 )
 from .model import CartesianACE
+from .neighbours import end_to_end
 from .settings import TrainingResult, TrainingSettings, build_model
-from .verlet import VerletList, all_pairs, end_to_end
+from .verlet import VerletList, all_pairs
 
 UNITS = {"energy": "eV", "length": "angstrom"}
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import vesin
 
 from ...core.errors import InputError
+from .neighbours import check_finite, near_pairs, padded
 
 
 class VerletList:
@@ -60,7 +60,7 @@ class VerletList:
         i, j = self._pairs
         between = positions.take(j, axis=0) - positions.take(i, axis=0) + self._shift
         square = np.einsum("ek,ek->e", between, between)
-        _check(positions, square)
+        _check_apart(square)
         inside = np.flatnonzero(square < self.cutoff**2)
         close = between.take(inside, axis=0)
         return padded(i[inside], j[inside], close, len(positions), self.cutoff)
@@ -73,35 +73,10 @@ class VerletList:
         return bool(np.einsum("ik,ik->i", moved, moved).max() <= (0.5 * self.skin) ** 2)
 
     def _build(self, positions: np.ndarray, box: np.ndarray, cell: tuple) -> None:
-        _check(positions, np.ones(1))  # of infinity the search would not end
-        finder = vesin.NeighborList(
-            cutoff=self.cutoff + self.skin, full_list=True, sorted=True
-        )
-        i, j, shift = finder.compute(
-            points=positions, box=box, periodic=list(cell[1:]), quantities="ijS"
-        )
-        self._pairs = i.astype(np.int64), j.astype(np.int64)
-        self._shift = shift @ box
+        reach = self.cutoff + self.skin
+        *self._pairs, self._shift = near_pairs(positions, box, cell[1:], reach)
         self._start, self._cell = positions.copy(), cell
         self.builds += 1
-
-
-def padded(
-    i: np.ndarray, j: np.ndarray, between: np.ndarray, n: int, cutoff: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs sorted by their first atom as rows, one for each of `n` atoms.
-
-    Empty places hold the atom itself, at twice the cut-off.
-    """
-    count = np.bincount(i, minlength=n)
-    slot = np.arange(len(i)) - np.repeat(np.cumsum(count) - count, count)
-    width = int(count.max(initial=1))
-    index = np.repeat(np.arange(n)[:, None], width, axis=1)
-    rows = np.zeros((n, width, 3))
-    rows[..., 0] = 2 * cutoff
-    index[i, slot] = j
-    rows[i, slot] = between
-    return rows, index
 
 
 def all_pairs(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -109,39 +84,17 @@ def all_pairs(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Every other atom is a neighbour: beyond the cut-off the basis is zero.
     """
+    check_finite(positions)
     copies, n = positions.shape[:2]
     others = np.arange(n - 1)[None, :] + (np.arange(n - 1) >= np.arange(n)[:, None])
     rows = positions[:, others] - positions[:, :, None]
     square = np.einsum("bnkx,bnkx->bnk", rows, rows)
-    _check(positions, square)
+    _check_apart(square)
     index = others + n * np.arange(copies)[:, None, None]
     return rows.reshape(-1, n - 1, 3), index.reshape(-1, n - 1)
 
 
-def end_to_end(
-    parts: Sequence[tuple[np.ndarray, np.ndarray]], cutoff: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of several configurations as those of one, padded to the longest."""
-    sizes = [len(index) for _, index in parts]
-    width = max(index.shape[1] for _, index in parts)
-    joined = np.repeat(np.arange(sum(sizes))[:, None], width, axis=1)
-    vectors = np.zeros((sum(sizes), width, 3))
-    vectors[..., 0] = 2 * cutoff
-    start = 0
-    for rows, index in parts:
-        n, k = index.shape
-        vectors[start : start + n, :k] = rows
-        joined[start : start + n, :k] = index + start
-        start += n
-    return vectors, joined
-
-
-def _check(positions: np.ndarray, square: np.ndarray) -> None:
-    if not np.isfinite(positions).all():
-        raise InputError(
-            "positions are not finite", wanted="numbers", got="NaN or infinity",
-            mend="a simulation that exploded needs a shorter step or a better start",
-        )  # fmt: skip
+def _check_apart(square: np.ndarray) -> None:
     if not square.min(initial=1.0) > 0:
         raise InputError(
             "two atoms are at the same place", wanted="distances above zero",

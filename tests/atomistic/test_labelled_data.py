@@ -195,6 +195,10 @@ BAD = {
     "NaN forces": (lambda a: with_labels(a, forces=nan((3, 3))), "NaN"),
     "NaN energy": (lambda a: with_labels(a, energy=np.nan), "NaN"),
     "on top": (lambda a: with_labels(Atoms("OHH", np.eye(3) * 0.1)), "overlap"),
+    "on top of an image": (
+        lambda a: with_labels(Atoms("OHH", a.positions, cell=[9, 9, 0.2], pbc=True)),
+        r"overlap(.|\n)*0.2 A between",
+    ),
     "in nm": (lambda a: with_labels(Atoms("OHH", a.positions * 0.1)), "nm"),
     "no cell": (
         lambda a: with_labels(Atoms("OHH", a.positions, pbc=True)),

@@ -10,6 +10,7 @@ import torch
 from ase import Atoms, units
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.md.verlet import VelocityVerlet
+from ase.neighborlist import neighbor_list
 from potentials import CUTOFF, molecules, untrained
 
 from mesobridge.atomistic.potential import (
@@ -18,6 +19,7 @@ from mesobridge.atomistic.potential import (
     VerletList,
     load_potential,
 )
+from mesobridge.atomistic.potential.neighbours import near_pairs
 from mesobridge.core.errors import InputError, SchemaError
 
 ALL = (True, True, True)
@@ -174,6 +176,24 @@ def test_different_systems_at_once(path):
         alone = potential.evaluate(*system)
         assert e.energy == pytest.approx(alone.energy, abs=1e-6 * len(system[1]))
         np.testing.assert_allclose(e.forces, alone.forces, atol=1e-5)
+
+
+def test_pairs_are_those_of_another_code():
+    """ASE's search: a tilted cell that is smaller than the reach, one vacuum."""
+    rng = np.random.default_rng(5)
+    box = np.array([[4.0, 0, 0], [1.5, 5, 0], [0.3, -1, 9]])
+    atoms = Atoms("OH2", rng.uniform(-9, 9, (3, 3)), cell=box, pbc=(True, True, False))
+    i, j, shift = near_pairs(atoms.positions, box, atoms.pbc, 6.0)
+    assert (np.diff(i) >= 0).all()
+    between = atoms.positions[j] + shift - atoms.positions[i]
+    found = np.column_stack([i, j, between])
+    other = np.column_stack(neighbor_list("ijD", atoms, 6.0))
+    assert len(found) == len(other) > 20
+    for rows in (found, other):
+        rows[:] = rows[np.lexsort(rows.round(6).T)]
+    np.testing.assert_allclose(found, other, atol=1e-9)
+    with pytest.raises(InputError, match="not finite"):
+        near_pairs(np.array([[0, 0, np.inf]]), box, atoms.pbc, 6.0)
 
 
 def test_a_single_atom_has_its_own_energy(potential):
