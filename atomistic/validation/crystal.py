@@ -19,7 +19,7 @@ from ..oracle import total_charge
 FORCE = 1e-5
 STEPS = 500
 #: Engines in single precision stop falling below this, eV/A; steps without a fall.
-NOISE, STALLED = 3e-4, 15
+NOISE, STALLED = 1e-3, 15
 
 
 def parse_crystal(text: str) -> Atoms:

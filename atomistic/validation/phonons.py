@@ -28,7 +28,9 @@ class Phonons:
     dos_frequency, dos
         Density of states, whose integral is 3 N.
     lowest
-        Lowest of the path and of the mesh.
+        Lowest of the path and of the mesh, interpolated between those of the supercell.
+    lowest_fitting
+        Lowest of the waves that fit into the supercell: nothing is interpolated.
     supercell
         Repeats of the primitive cell.
     """
@@ -40,6 +42,7 @@ class Phonons:
     dos_frequency: np.ndarray
     dos: np.ndarray
     lowest: float
+    lowest_fitting: float
     supercell: tuple[int, ...]
 
 
@@ -81,13 +84,16 @@ def phonons(
     length, ticks, labels = path.get_linear_kpoint_axis()
     found.run_qpoints(path.kpts)
     bands = np.array(found.qpoints.frequencies)
+    found.run_qpoints(np.indices(tuple(shape)).reshape(3, -1).T / shape)
+    fitting = np.array(found.qpoints.frequencies)
     found.run_mesh(60.0)
     found.run_total_dos()
     mesh = np.array(found.mesh.frequencies)
     return Phonons(
         length, bands, np.asarray(ticks), tuple(labels),
         np.array(found.total_dos.frequency_points), np.array(found.total_dos.dos),
-        float(min(bands.min(), mesh.min())), tuple(int(n) for n in shape),
+        float(min(bands.min(), mesh.min())), float(fitting.min()),
+        tuple(int(n) for n in shape),
     )  # fmt: skip
 
 

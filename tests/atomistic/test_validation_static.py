@@ -338,6 +338,7 @@ def test_phonons_of_springs_and_the_speed_of_sound():
         np.testing.assert_allclose(found.bands[first, branch], wanted, atol=2e-3)
     assert np.trapz(found.dos, found.dos_frequency) == pytest.approx(3, rel=0.01)  # noqa: NPY201
     assert found.lowest > -1e-3
+    assert found.lowest <= found.lowest_fitting + 1e-9
     # Slope at Gamma is the speed of sound of the elastic constants.
     elastic = elastic_constants(crystal, springs)
     speed = np.sqrt(elastic.cubic()["C11"] * 1e9 / elastic.density)
@@ -355,9 +356,10 @@ def test_imaginary_modes_are_told():
     pushed = Springs(SHELL, (-0.6 * K, A, 1.1 * A))
     found = phonons(bulk("Al", "fcc", a=A), pushed, shortest=9.0)
     assert found.lowest < -0.5
+    assert found.lowest <= found.lowest_fitting < -0.1
 
 
-@pytest.mark.parametrize(("noise", "rests"), [(3e-5, True), (3e-3, False)])
+@pytest.mark.parametrize(("noise", "rests"), [(3e-5, True), (1e-2, False)])
 def test_a_crystal_rests_within_the_noise_of_single_precision(monkeypatch, noise, rests):
     monkeypatch.setattr("mesobridge.atomistic.validation.crystal.STEPS", 60)
 
