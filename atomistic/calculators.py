@@ -5,20 +5,30 @@ Each is an `Oracle`, and may be a baseline or a potential.
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import openmm
+import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
+from ase.data import covalent_radii
 from ase.stress import full_3x3_to_voigt_6_stress
 from ase.units import kJ, mol, nm
 
 from ..core.artefact import existing, sha256
 from ..core.errors import InputError
+from .potential.core_repulsion import screened_repulsion
+from .potential.verlet import VerletList
+
+#: An OpenMM system that is larger is refused before it is read.
+MAX_XML_BYTES = 1024**3
 
 
 class OpenMMCalculator(Calculator):
@@ -106,6 +116,43 @@ def upright(atoms: Atoms) -> tuple[Atoms, np.ndarray]:
     return turned, turn
 
 
+def read_system(path: Path | str) -> openmm.System:
+    """OpenMM system of an XML file that holds no code.
+
+    OpenMM writes a `PythonForce` as a pickle, and runs it when it reads the file. What it
+    gets to read here is the text as written again after it was looked at, so that nothing
+    hides in an entity or in a way of writing that two parsers take differently.
+
+    Raises
+    ------
+    InputError
+        When there is no such file, it is no system, or it holds Python or what OpenMM
+        does not know by itself.
+    """
+    path = existing(path)
+    mend = "write the system with openmm.XmlSerializer, without forces in Python"
+    try:
+        if path.stat().st_size > MAX_XML_BYTES:
+            raise ValueError(f"more than {MAX_XML_BYTES} bytes")
+        text = path.read_text(encoding="utf-8")
+        if "<!DOCTYPE" in text:  # entities may grow without bounds
+            raise ValueError("a document type")
+        root = ElementTree.fromstring(text)  # noqa: S314
+        known = {name for name in dir(openmm) if "Python" not in name}
+        strange = {e.get("type") for e in root.iter()} - known - {None}
+        if strange:
+            raise ValueError(f"a part of type {sorted(map(str, strange))[0]}")
+        system = openmm.XmlSerializer.deserialize(ElementTree.tostring(root, "unicode"))
+        if not isinstance(system, openmm.System):
+            raise ValueError(type(system).__name__)
+    except (ElementTree.ParseError, ValueError, openmm.OpenMMException) as exc:
+        raise InputError(
+            f"{path} cannot be used as an OpenMM system", got=str(exc), mend=mend,
+            wanted="XML of openmm.System with OpenMM's own forces",
+        ) from exc  # fmt: skip
+    return system
+
+
 def cpu_context(system: openmm.System) -> openmm.Context:
     """Context that only evaluates, on one thread and reproducibly."""
     platform = openmm.Platform.getPlatformByName("CPU")
@@ -136,6 +183,51 @@ def _stress(
             stress[i, j] = stress[j, i] = (energy[0] - energy[1]) / (2 * strain)
     context.setPeriodicBoxVectors(*cell)
     return stress / np.linalg.det(cell)
+
+
+class ZBL(Calculator):
+    """Screened repulsion of nuclei (Ziegler, Biersack & Littmark), for any cell.
+
+    It fades to zero, with two continuous derivatives, where atoms are as far apart as
+    their covalent radii (Cordero et al. 2008, doi:10.1039/b801115j) say, so that bonds
+    hardly feel it.
+    """
+
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        """Fill ``results``; see `ase.calculators.calculator.Calculator`.
+
+        Raises
+        ------
+        InputError
+            When positions are not finite or two atoms are at the same place.
+        """
+        super().calculate(atoms, properties, system_changes)
+        atoms = self.atoms if atoms is None else atoms
+        n, z, radii = len(atoms), atoms.numbers, covalent_radii[atoms.numbers]
+        near = VerletList(2 * radii.max(initial=0.1))
+        rows, index = near.rows(atoms.positions, atoms.cell.array, atoms.pbc)
+        distance, reach = np.linalg.norm(rows, axis=-1), radii[:, None] + radii[index]
+        i, slot = np.nonzero(distance < reach)
+        j, between, r = index[i, slot], rows[i, slot], distance[i, slot]
+        tensor = torch.from_numpy(r).requires_grad_()
+        za, zb, ends = (
+            torch.from_numpy(a.astype(float)) for a in (z[i], z[j], reach[i, slot])
+        )
+        pairs = screened_repulsion(tensor, za, zb, ends)
+        (slope,) = torch.autograd.grad(pairs.sum(), tensor)
+        pull = (slope.numpy() / r)[:, None] * between  # on i; every pair is there twice
+        energies = np.bincount(i, 0.5 * pairs.detach().numpy(), n)
+        self.results = {
+            "energy": float(energies.sum()),
+            "free_energy": float(energies.sum()),
+            "energies": energies,
+            "forces": np.stack([np.bincount(i, x, n) for x in pull.T], axis=1),
+        }
+        if atoms.cell.rank == 3:
+            stress = 0.5 * between.T @ pull / atoms.get_volume()
+            self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
 
 
 def xtb(method: str = "GFN2-xTB", **settings) -> Calculator:
@@ -214,3 +306,32 @@ def _not_installed(package: str, extra: str, exc: ImportError) -> InputError:
         f"{package} cannot be imported", wanted=package, got=str(exc),
         mend=f'pip install "mesobridge[{extra}]"',
     )  # fmt: skip
+
+
+def from_module(text: str) -> Calculator:
+    """The ASE calculator that a function makes which is named ``module:factory``.
+
+    The module may lie in the working directory. It is code: the text must be the user's
+    own, never that of a file.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    """
+    module, _, factory = text.partition(":")
+    here = os.getcwd()
+    sys.path.insert(0, here)
+    try:
+        calculator = getattr(importlib.import_module(module), factory)()
+        if not isinstance(calculator, Calculator):
+            raise TypeError(f"{text} gives no ASE calculator")
+    except (ImportError, AttributeError, TypeError, ValueError) as exc:
+        raise InputError(
+            f"{text} is no ASE calculator", got=str(exc),
+            wanted="module:factory, a function that makes one",
+            mend="try it in Python: from MODULE import FACTORY; FACTORY()",
+        ) from exc  # fmt: skip
+    finally:
+        sys.path.remove(here)
+    return calculator

@@ -80,6 +80,7 @@ def label(
     oracle: Oracle,
     *,
     source: str,
+    stress: bool = True,
     progress: Callable[[float, float, str], None] | None = None,
 ) -> xr.Dataset:
     """Energies, forces and, for fully periodic frames, stress (if it has one).
@@ -92,6 +93,8 @@ def label(
         Any ASE calculator.
     source
         Name of the reference, kept in the data set.
+    stress
+        Whether it is wanted: some oracles take long over it.
 
     Returns
     -------
@@ -104,13 +107,14 @@ def label(
         When the oracle returns a number that is not finite.
     """
     n = frames.sizes["frame"]
-    periodic = frames.attrs.get("pbc", "TTT") == "TTT" and gives_stress(oracle)
+    periodic = stress and frames.attrs.get("pbc", "TTT") == "TTT"
+    periodic = periodic and gives_stress(oracle)
     energy, forces = np.empty(n), np.empty(frames["positions"].shape)
-    stress = np.empty((n, 3, 3))
+    tension = np.empty((n, 3, 3))
     for i in range(n):
         atoms = frame_atoms(frames, i)
         if periodic:  # first: one calculation then serves all three
-            stress[i] = voigt_6_to_full_3x3_stress(oracle.get_stress(atoms))
+            tension[i] = voigt_6_to_full_3x3_stress(oracle.get_stress(atoms))
         energy[i] = oracle.get_potential_energy(atoms)
         forces[i] = oracle.get_forces(atoms)
         if not (np.isfinite(energy[i]) and np.isfinite(forces[i]).all()):
@@ -126,7 +130,7 @@ def label(
     }
     values |= {"energy": energy * EV, "forces": forces * EV / ANGSTROM}
     if periodic:
-        values["stress"] = stress * EV / ANGSTROM**3
+        values["stress"] = tension * EV / ANGSTROM**3
     return dataset("frames/1", values, {**frames.attrs, "source": source})
 
 

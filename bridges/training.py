@@ -6,7 +6,8 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +15,12 @@ import numpy as np
 import xarray as xr
 from pydantic import Field, model_validator
 
-from ..atomistic.potential import TrainingResult, TrainingSettings, save_potential
+from ..atomistic.potential import (
+    NamedBaseline,
+    TrainingResult,
+    TrainingSettings,
+    save_potential,
+)
 from ..atomistic.potential.consistency import Consistency, check_units
 from ..atomistic.potential.labelled_frame import Keys
 from ..atomistic.potential.reading import is_isolated, read_labelled, split
@@ -29,6 +35,7 @@ from ..core.config import (
     read_toml,
 )
 from ..core.errors import InputError
+from .baselines import Chosen, choose, forget, labelled, without
 from .pipeline.lock import run_lock
 from .pipeline.progress import Display
 
@@ -118,6 +125,7 @@ class TrainingConfig(Section):
 
     run: Run = Run()
     data: Data
+    baseline: NamedBaseline | None = None
     model: Model = Model()
     training: Training
 
@@ -147,6 +155,7 @@ def run_training(
     path: Path | str,
     out: Path | str = "runs",
     *,
+    baseline: str | None = None,
     fresh: bool = False,
     quiet: bool = False,
 ) -> Path:
@@ -159,8 +168,10 @@ def run_training(
     out
         Folder that holds run folders; this run's is ``out/<run.name>``, and gets
         ``potential.safetensors``, ``curve.json`` (while it trains) and ``report.html``.
+    baseline
+        ``module:factory`` of an ASE calculator, in place of the section [baseline].
     fresh
-        Forget the training that is in that folder.
+        Forget the training that is in that folder, and labels of a baseline.
     quiet
         Show nothing.
 
@@ -176,18 +187,23 @@ def run_training(
     """
     config = load_training(Path(path))
     folder = Path(out) / config.run.name
+    below = choose(config.baseline, Path(path).parent, baseline)
     data = read_data(config.data, Path(path).parent)
     settings = _settings(config, data.training)
     with _processes(config.training.device) as rank:
         if rank:  # the first process keeps the folder and tells how it goes
             _wait()
+            data = _left(data, below, folder, None)
             train(data.training, data.validation, settings, folder)
             return folder
-        with run_lock(folder):
-            _make_way(folder, settings, data, fresh)
+        with run_lock(folder), Display(folder / "run.jsonl", quiet=quiet) as display:
+            if fresh:
+                (folder / STATE).unlink(missing_ok=True)
+                forget(folder)
+            data = _left(data, below, folder, display)
+            _make_way(folder, settings, data)
             _wait()
-            with Display(folder / "run.jsonl", quiet=quiet) as display:
-                result = _train(data, settings, folder, display)
+            result = _train(data, settings, folder, display)
             _write(folder, Path(path).parent, config, data, result)
     return folder
 
@@ -291,7 +307,9 @@ def _processes(device: str) -> Iterator[int]:
         return
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    dist.init_process_group(  # the others wait while the first labels
+        "nccl" if device == "cuda" else "gloo", timeout=timedelta(days=1)
+    )
     try:
         yield dist.get_rank()
     finally:
@@ -306,22 +324,35 @@ def _wait() -> None:
         dist.barrier()
 
 
-def _make_way(
-    folder: Path, settings: TrainingSettings, data: Labelled, fresh: bool
-) -> None:
-    """Refuse to train over another training, unless told to."""
+def _left(
+    data: Labelled, below: Chosen | None, folder: Path, display: Display | None
+) -> Labelled:
+    """The data without the baseline, if there is one."""
+    if below is None:
+        return data
+    sets, n = [*data.training, *data.validation], len(data.training)
+    if (folder / STATE).is_file() and not labelled(sets, below, folder):
+        raise _another(folder)
+    left = without(sets, below, folder, display)
+    return replace(data, training=left[:n], validation=left[n:])
+
+
+def _make_way(folder: Path, settings: TrainingSettings, data: Labelled) -> None:
+    """Refuse to train over another training."""
     store = folder / STATE
-    if fresh:
-        store.unlink(missing_ok=True)
     if not store.is_file():
         return
     found = digest([*data.training, *data.validation])
     if not belongs(stored_note(store), settings, found):
-        raise InputError(
-            f"{folder} holds a training of other settings or data",
-            wanted="the configuration and files it was begun with", got="others",
-            mend="choose another [run] name or --out, or --fresh to train anew",
-        )  # fmt: skip
+        raise _another(folder)
+
+
+def _another(folder: Path) -> InputError:
+    return InputError(
+        f"{folder} holds a training of other settings or data",
+        wanted="the configuration and files it was begun with", got="others",
+        mend="choose another [run] name or --out, or --fresh to train anew",
+    )  # fmt: skip
 
 
 def _train(
@@ -339,7 +370,7 @@ def _train(
 
 def _write(folder: Path, source: Path, config, data: Labelled, result) -> None:
     """Potential, curve and report."""
-    from .report.training import judge, training_page
+    from .report.training import baseline_alone, judge, training_page
 
     files = [source / name for name in config.data.files]
     validity = {
@@ -349,6 +380,8 @@ def _write(folder: Path, source: Path, config, data: Labelled, result) -> None:
     }
     save_potential(folder / POTENTIAL, result, validity)
     predictions, errors = judge(result, data.validation)
-    write_json(folder / CURVE, {"curve": result.curve, "validation": errors})
-    page = training_page(config, data, result, predictions, errors)
+    alone = baseline_alone(result, predictions)
+    curve = {"curve": result.curve, "validation": errors, "baseline": alone}
+    write_json(folder / CURVE, curve)
+    page = training_page(config, data, result, predictions, errors, alone)
     write_text(folder / REPORT, page.render())

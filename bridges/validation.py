@@ -54,6 +54,8 @@ class Request:
         Of dynamics, with units; no dynamics without a temperature.
     out
         Folder.
+    baseline
+        ``module:factory`` of the baseline of a file that does not name it.
     """
 
     potential: str
@@ -66,6 +68,7 @@ class Request:
     out: Path
     seed: int = 0
     quiet: bool = False
+    baseline: str | None = None
 
 
 def validate(request: Request, subject: Subject | None = None) -> dict:
@@ -93,7 +96,9 @@ def validate(request: Request, subject: Subject | None = None) -> dict:
             "nothing to validate against", wanted="--data, --crystal or both",
             got="neither", mend="give labelled frames, or a crystal",
         )  # fmt: skip
-    job = _Job(request, subject or find_subject(request.potential))
+    if subject is None:
+        subject = find_subject(request.potential, request.baseline)
+    job = _Job(request, subject)
     with _shown(request.quiet) as tell:
         parts = {name: job.part(name, make, tell) for name, make in job.parts()}
     failed = [c["name"] for p in parts.values() for c in p["checks"] if c["ok"] is False]

@@ -18,6 +18,9 @@ Runs = Annotated[Path, typer.Option(help="Folder that holds run folders.")]
 def train(
     config: Annotated[Path, typer.Argument(help="TOML, see examples/potential.")],
     out: Runs = Path("runs"),
+    baseline: Annotated[
+        Text, typer.Option(help="module:factory of a calculator; else see [baseline].")
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Forget the training in the run folder.")
     ] = False,
@@ -27,7 +30,7 @@ def train(
     from ..bridges.training import POTENTIAL, REPORT, run_training
 
     stop_on_signals()
-    folder = run_training(config, out, fresh=fresh, quiet=quiet)
+    folder = run_training(config, out, baseline=baseline, fresh=fresh, quiet=quiet)
     if os.environ.get("RANK", "0") == "0":  # of torchrun
         typer.echo(f"potential {folder / POTENTIAL}")
         typer.echo(f"report    {folder / REPORT}")
@@ -47,6 +50,9 @@ def validate(
     reference: Annotated[
         File, typer.Option(help="Frames at that temperature, for g(r).")
     ] = None,
+    baseline: Annotated[
+        Text, typer.Option(help="module:factory, of a file that does not name its own.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder.")] = Path("validation"),
     seed: Annotated[int, typer.Option(min=0)] = 0,
     quiet: Annotated[bool, typer.Option("--quiet")] = False,
@@ -55,7 +61,19 @@ def validate(
     from ..bridges.validation import Request, validate
 
     found = validate(
-        Request(potential, data, crystal, md, time, timestep, reference, out, seed, quiet)
+        Request(
+            potential,
+            data,
+            crystal,
+            md,
+            time,
+            timestep,
+            reference,
+            out,
+            seed,
+            quiet,
+            baseline,
+        )  # fmt: skip
     )
     for name in found["failed"]:
         typer.echo(f"FAILED    {name}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -133,5 +133,6 @@ def _keys(model: Any, place: list[str]) -> list[str]:
         field = getattr(model, "model_fields", {}).get(part)
         if field is None:
             return []
-        model = field.annotation
+        options = get_args(field.annotation)  # of a section that may be left out
+        model = next((o for o in options if hasattr(o, "model_fields")), field.annotation)
     return sorted(getattr(model, "model_fields", {}))

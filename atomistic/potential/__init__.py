@@ -3,6 +3,7 @@
 from .ase_calculator import MesobridgeCalculator
 from .baseline import without_baseline
 from .evaluation import CalculatorPotential, Evaluation
+from .named import NamedBaseline
 from .openmm_force import to_openmm
 from .potential import Potential, load_potential, save_potential
 from .predictions import errors
@@ -13,6 +14,7 @@ __all__ = [
     "CalculatorPotential",
     "Evaluation",
     "MesobridgeCalculator",
+    "NamedBaseline",
     "Potential",
     "TrainingResult",
     "TrainingSettings",

@@ -12,7 +12,7 @@ import torch
 
 from ...core.artefact import read_model, sha256, write_model
 from ...core.errors import InputError, SchemaError
-from .baseline import Baseline, checked_baseline
+from .baseline import Baseline, checked_baseline, record_beside
 from .data import System, species_numbers
 from .derivatives import forces_on_atoms
 from .evaluation import CalculatorPotential, Evaluation
@@ -262,7 +262,7 @@ def save_potential(path: Path | str, result: TrainingResult, validity: Mapping) 
         "species": list(result.settings.species),
         "units": UNITS,
         "cutoff": result.settings.cutoff,
-        "baseline": result.baseline,
+        "baseline": record_beside(result.baseline, Path(path).parent),
         "validity": dict(validity),
         "calibration": {"held_out": result.curve[-1] if result.curve else None},
     }
@@ -280,7 +280,8 @@ def load_potential(
         Of the file.
     baseline
         What its training frames were without: an ASE calculator, a function that makes
-        one, or ``"engine"`` where the program that moves the atoms adds it.
+        one, or ``"engine"`` where the program that moves the atoms adds it. A baseline
+        that the file names (`NamedBaseline`) is made from it.
     compile
         Compile the network for MD: three times as fast after a minute or two, which are
         spent again for another number of atoms. Needs a C++ compiler. Potentials that
@@ -291,7 +292,8 @@ def load_potential(
     SchemaError
         When the file is broken, of another architecture, or of another baseline.
     InputError
-        When a potential with charges is to be compiled.
+        When a potential with charges is to be compiled, or the baseline that the file
+        names cannot be made.
     """
     header, arrays = read_model(path, "potential/1")
     if header["architecture"] != "cartesian-ace/2":

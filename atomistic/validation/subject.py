@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ase import Atoms
@@ -13,8 +12,9 @@ from ase.calculators.calculator import Calculator
 
 from ...core.artefact import sha256
 from ...core.errors import InputError
+from ..calculators import from_module
 from ..oracle import total_charge
-from ..potential import MesobridgeCalculator, Potential, load_potential, to_openmm
+from ..potential import MesobridgeCalculator, load_potential, to_openmm
 from .dynamics import Engine, ase_engine, openmm_engine
 
 
@@ -46,40 +46,46 @@ def of_calculator(calculator: Calculator, name: str) -> Subject:
     return Subject(name, name, calculator, calculator, ase_engine(calculator))
 
 
-def find_subject(text: str) -> Subject:
+def find_subject(text: str, baseline: str | None = None) -> Subject:
     """A ``potential/1`` file, or ``module:factory`` of an ASE calculator.
+
+    Parameters
+    ----------
+    text
+        Which of them.
+    baseline
+        ``module:factory`` of the baseline of a file that does not name it.
 
     Raises
     ------
     InputError
-        When it is neither.
+        When it is neither, or the baseline is not that of the file.
     """
     path = Path(text)
     if path.is_file():
-        potential = load_potential(path)
-        double = Potential(
-            copy.deepcopy(potential.model).double(), potential.species, potential.header
-        )
+        added = from_module(baseline) if baseline else None
+        potential = load_potential(path, baseline=added)
+        double = replace(potential, model=copy.deepcopy(potential.model).double())
         return Subject(
             path.name, sha256(path), MesobridgeCalculator(potential),
             MesobridgeCalculator(double),
-            openmm_engine(functools.partial(_forces, path)),
+            openmm_engine(functools.partial(_forces, path, added)),
         )  # fmt: skip
-    module, _, factory = text.partition(":")
-    try:
-        calculator = getattr(importlib.import_module(module), factory)()
-        if not isinstance(calculator, Calculator):
-            raise TypeError(f"{text} gives no ASE calculator")
-    except (ImportError, AttributeError, TypeError, ValueError) as exc:
+    if baseline:
         raise InputError(
-            f"{text} cannot be validated",
+            f"{text} is no file that could lack a baseline", got="--baseline",
+            wanted="a potential.safetensors", mend="check the path, or leave it out",
+        )  # fmt: skip
+    try:
+        return of_calculator(from_module(text), text)
+    except InputError as exc:
+        raise InputError(
+            f"{text} cannot be validated", got=exc.got,
             wanted="a potential.safetensors, or module:factory of an ASE calculator",
-            got=str(exc),
-        ) from exc
-    return of_calculator(calculator, text)
+        ) from exc  # fmt: skip
 
 
-def _forces(path: Path, atoms: Atoms) -> list:
+def _forces(path: Path, baseline: Calculator | None, atoms: Atoms) -> list:
     pbc = "".join("T" if p else "F" for p in atoms.pbc)
-    charge = total_charge(atoms.info)
-    return [to_openmm(path, atoms.get_chemical_symbols(), pbc=pbc, charge=charge)]
+    charge, symbols = total_charge(atoms.info), atoms.get_chemical_symbols()
+    return [to_openmm(path, symbols, pbc=pbc, charge=charge, baseline=baseline)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from ...atomistic.potential.predictions import (
     predict,
     row_of,
 )
+from ...atomistic.potential.reading import is_isolated
 from ...atomistic.potential.settings import build_model
 from ...core.page import Page
 from ...core.style import BLUE, ORANGE, colour, finish, panels, parity, to_svg
@@ -29,6 +31,8 @@ from .errors import error_rows, interval
 
 #: Panels of one row, and groups that get a colour of their own.
 PANELS, GROUPS = 3, 6
+#: What a baseline leaves of labels.
+LEFT = ("energy", "forces", "stress")
 #: Titles of panels of quantities by group.
 TITLES = {
     "energy": "Energy beyond free atoms", "stress": "Stress",
@@ -49,8 +53,50 @@ def judge(
     return found, error_table(found)
 
 
+def baseline_alone(
+    result: TrainingResult, data, found: Predictions | None
+) -> dict | None:
+    """Name and errors of the baseline on the same frames, had nothing been learned.
+
+    Labels of the network are what the baseline leaves: its errors are their size, of
+    energies beyond those of the elements, fitted to the training frames.
+    """
+    if result.baseline is None or found is None:
+        return None
+    species = result.settings.species
+    counts, energy = _energies([d for d in data.training if not is_isolated(d)], species)
+    elements = np.linalg.lstsq(counts, energy, rcond=None)[0]
+    counts, energy = _energies(data.validation, species)
+    left = {name: of.values[0] for name, of in found.pairs.items() if name in LEFT}
+    left["energy"] = ((energy - counts @ elements) / counts.sum(1))[:, None]
+    pairs = {
+        name: replace(found.pairs[name], values=np.stack([values, 0 * values]))
+        for name, values in left.items()
+    }
+    table = error_table(replace(found, pairs=pairs))
+    whole = [r for r in table if r["group"] == "all" and r["element"] is None]
+    return {"source": result.baseline["source"], "errors": whole}
+
+
+def _energies(sets: Sequence[xr.Dataset], species: Sequence[str]):
+    """Atoms of each element in each frame, shape (F, S), and energies, eV."""
+    counts = [
+        np.tile(
+            [(ds["species"].values == s).sum() for s in species], (ds.sizes["frame"], 1)
+        )
+        for ds in sets
+    ]
+    energies = [ds["energy"].values / EV for ds in sets]
+    return np.concatenate(counts).astype(float), np.concatenate(energies)
+
+
 def training_page(
-    config, data, result: TrainingResult, found: Predictions | None, errors: list[dict]
+    config,
+    data,
+    result: TrainingResult,
+    found: Predictions | None,
+    errors: list[dict],
+    alone: dict | None,
 ) -> Page:
     """The page.
 
@@ -69,7 +115,8 @@ def training_page(
         f"{', '.join(s.species)}; Cartesian ACE of {s.layers} layer(s), {s.channels} "
         f"channels, cut-off {s.cutoff / ANGSTROM:g} Å"
         + ("" if s.charges is None else ", with predicted charges")
-        + ". Errors are those on frames that were held out.",
+        + ". Errors are those on frames that were held out."
+        + _baseline_line(result),
     )
     steps = result.curve[-1]["step"] if result.curve else 0
     shown = [row_of(errors, name) for name in ("forces", "energy") if errors]
@@ -90,6 +137,13 @@ def training_page(
             "narrow where frames of one trajectory are alike.",
         )
         page.table(*error_rows(errors))
+        if alone is not None:
+            page.section(
+                "Errors of the baseline",
+                f"On the same frames, by {alone['source']} and fitted energies of the "
+                "elements alone.",
+            )
+            page.table(*error_rows(alone["errors"]))
     if s.charges is not None:
         _charges(page, dict(zip(s.species, s.charges, strict=True)), found)
     _data(page, data)
@@ -97,6 +151,15 @@ def training_page(
     page.listing("Settings", config.model_dump_json(indent=2))
     page.listing("Software and hardware", json.dumps(provenance(), indent=2))
     return page
+
+
+def _baseline_line(result: TrainingResult) -> str:
+    if result.baseline is None:
+        return ""
+    return (
+        f" The baseline {result.baseline['source']} was subtracted from the labels and "
+        "is added in use: labels below are what it leaves, errors those of the sum."
+    )
 
 
 def learning_curve(curve: list[dict]) -> Figure:
