@@ -380,7 +380,7 @@ def _write(folder: Path, source: Path, config, data: Labelled, result) -> None:
     }
     save_potential(folder / POTENTIAL, result, validity)
     predictions, errors = judge(result, data.validation)
-    alone = baseline_alone(result, predictions)
+    alone = baseline_alone(result, data, predictions)
     curve = {"curve": result.curve, "validation": errors, "baseline": alone}
     write_json(folder / CURVE, curve)
     page = training_page(config, data, result, predictions, errors, alone)

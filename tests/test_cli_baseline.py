@@ -114,8 +114,16 @@ def test_a_named_baseline_from_config_to_use(data, mesobridge):
     for errors, calculator in ((alone, ZBL()), (both, MesobridgeCalculator(path))):
         wanted = pytest.approx(deviation(held_out, calculator), rel=1e-4)
         assert errors["force"]["rmse"]["value"] == wanted
+    left = [a.get_potential_energy() - ZBL().get_potential_energy(a)
+            for a in read(data / "frames.xyz", ":")]  # fmt: skip
+    # One composition: the elements' energies take the mean of the training frames away.
+    wanted = rms(np.array(left[24:]) - np.mean(left[:24])) / 3
+    assert alone["energy"]["rmse"]["value"] == pytest.approx(wanted, rel=1e-6)
     page = (data / RUN / "report.html").read_text()
-    for words in ("The baseline ZBL was subtracted", "by ZBL and energies of elements"):
+    for words in (
+        "The baseline ZBL was subtracted",
+        "by ZBL and fitted energies of elements",
+    ):
         assert words in page
     mesobridge("validate", path, "--data", data / "frames.xyz", "--quiet")
     every = read(data / "frames.xyz", ":")
