@@ -7,7 +7,8 @@ The first learns embedded-atom forces of copper clusters with and without a Mors
 potential (Girifalco & Weizer 1959, doi:10.1103/PhysRev.114.687). The second learns PBE
 forces of acetylacetone with and without GFN2-xTB (tblite) from the files
 acac_train_300K.xyz and acac_test_300K.xyz of BOTNet-datasets. Every training is of equal
-length, so it takes equal time with and without the baseline.
+length, so it takes equal time with and without the baseline. `mesobridge train
+train.toml` does the same, once, with the configuration beside this file.
 """
 
 from __future__ import annotations
