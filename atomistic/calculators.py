@@ -52,7 +52,8 @@ class OpenMMCalculator(Calculator):
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         """Fill ``results``; see `ase.calculators.calculator.Calculator`."""
         super().calculate(atoms, properties, system_changes)
-        atoms, turn = upright(self.atoms if atoms is None else atoms)
+        given: Atoms = self.atoms if atoms is None else atoms  # type: ignore[assignment]
+        atoms, turn = upright(given)
         unit = kJ / mol
         try:
             context = self.context(atoms)

@@ -94,7 +94,8 @@ def figures(*, quick: bool) -> list[dict]:
             one = table[what]["rmse"]
             low, high = one["ci95"]
             found.append(
-                figure(f"{name}: {what.removesuffix('s')} RMSE", one["value"], unit, "<=", target,
+                figure(f"{name}: {what.removesuffix('s')} RMSE", one["value"], unit,
+                       "<=", target,
                        f"[{low:.3g}, {high:.3g}] of {table[what]['frames']} frames as if "
                        f"independent, {minutes:g} CPU-minutes of training")
             )  # fmt: skip

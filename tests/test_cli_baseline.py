@@ -15,6 +15,7 @@ from molecules import pair, spring_energy, springs
 
 from mesobridge.atomistic.calculators import ZBL
 from mesobridge.atomistic.potential import MesobridgeCalculator, load_potential
+from mesobridge.atomistic.potential.predictions import row_of
 from mesobridge.bridges import baselines
 from mesobridge.bridges.training import load_training
 
@@ -110,19 +111,19 @@ def test_a_named_baseline_from_config_to_use(data, mesobridge):
     curve = json.loads((data / RUN / "curve.json").read_text())
     held_out = read(data / "frames.xyz", "24:")
     assert rms([ZBL().get_forces(a) for a in held_out]) > 10
-    alone, both = curve["baseline"], curve["validation"]["all"]
+    alone, both = curve["baseline"]["errors"], curve["validation"]
     for errors, calculator in ((alone, ZBL()), (both, MesobridgeCalculator(path))):
         wanted = pytest.approx(deviation(held_out, calculator), rel=1e-4)
-        assert errors["force"]["rmse"]["value"] == wanted
+        assert row_of(errors, "forces")["rmse"]["value"] == wanted
     left = [a.get_potential_energy() - ZBL().get_potential_energy(a)
             for a in read(data / "frames.xyz", ":")]  # fmt: skip
     # One composition: the elements' energies take the mean of the training frames away.
     wanted = rms(np.array(left[24:]) - np.mean(left[:24])) / 3
-    assert alone["energy"]["rmse"]["value"] == pytest.approx(wanted, rel=1e-6)
+    assert row_of(alone, "energy")["rmse"]["value"] == pytest.approx(wanted, rel=1e-6)
     page = (data / RUN / "report.html").read_text()
     for words in (
         "The baseline ZBL was subtracted",
-        "by ZBL and fitted energies of elements",
+        "by ZBL and fitted energies of the elements",
     ):
         assert words in page
     mesobridge("validate", path, "--data", data / "frames.xyz", "--quiet")
@@ -142,7 +143,7 @@ def test_a_baseline_of_ones_own(data, mesobridge, toy):
     assert code == 0, err
     curve = json.loads((data / RUN / "curve.json").read_text())
     whole = [a.get_forces() for a in read(data / "frames.xyz", "24:")]
-    alone = curve["baseline"]["force"]["rmse"]["value"]
+    alone = row_of(curve["baseline"]["errors"], "forces")["rmse"]["value"]
     assert alone == pytest.approx(0.1 * rms(whole), rel=1e-5)
     path = data / RUN / "potential.safetensors"
     asked = ("validate", path, "--data", data / "frames.xyz", "--quiet")
@@ -204,7 +205,7 @@ def test_labels_of_another_baseline_are_not_used(data, mesobridge, toy):
     assert mesobridge(*asked, "--fresh")[0] == 0
     curve = json.loads((data / RUN / "curve.json").read_text())
     whole = [a.get_forces() for a in read(data / "frames.xyz", "24:")]
-    alone = curve["baseline"]["force"]["rmse"]["value"]
+    alone = row_of(curve["baseline"]["errors"], "forces")["rmse"]["value"]
     assert alone == pytest.approx(0.5 * rms(whole), rel=1e-5)
 
 

@@ -119,11 +119,12 @@ def training_page(
         + _baseline_line(result),
     )
     steps = result.curve[-1]["step"] if result.curve else 0
-    shown = [row_of(errors, name) for name in ("forces", "energy") if errors]
-    page.tiles([
-        *((f"{interval(r['rmse'])} {r['unit']}", f"{r['quantity'].removesuffix('s')} RMSE") for r in shown),
-        (f"{steps}", "training steps"),
-    ])  # fmt: skip
+    tiles = [(f"{steps}", "training steps")]
+    for name, text in (("energy", "energy RMSE"), ("forces", "force RMSE")):
+        if errors:
+            row = row_of(errors, name)
+            tiles.insert(0, (f"{interval(row['rmse'])} {row['unit']}", text))
+    page.tiles(tiles)
     if result.curve and found is not None:
         page.section("Learning")
         page.figure(
