@@ -15,7 +15,9 @@ from mesobridge.atomistic.potential import (
     train,
     without_baseline,
 )
+from mesobridge.atomistic.potential.data import load_frames
 from mesobridge.atomistic.potential.ewald import COULOMB
+from mesobridge.atomistic.potential.predictions import error_table, predict, row_of
 from mesobridge.core.errors import InputError
 from mesobridge.core.schema import dataset
 from mesobridge.core.units import ANGSTROM, ELEMENTARY_CHARGE, EV
@@ -125,6 +127,11 @@ def test_labels_of_charges_are_learned(name, tmp_path):
         x = np.array([[0.0, 0, 0], [0, distance, 0]])
         found = potential.evaluate(x, ["Na", "Cl"], np.eye(3), NONE).charges
         assert found[0] == pytest.approx(falling(distance), abs=0.03)
+    rows = load_frames([given], SETTINGS.species, CUTOFF)
+    table = error_table(predict(potential.model, rows, SETTINGS.species))
+    assert {r["quantity"] for r in table} == {"energy", "forces", name}
+    error = row_of(table, name)
+    assert error["rmse"]["value"] < 0.1 * error["rms"]
 
 
 def test_a_baseline_knows_the_total_charge(pairs, charged, tmp_path):
