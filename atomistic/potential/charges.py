@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from ...core.errors import InputError
 from .data import Batch, System
-from .ewald import cluster_energies, far_energy, near_kernel
+from .ewald import cluster_energies, far_energy, far_slopes, near_kernel, with_slope
 
 #: e per atom: more than this is not spread to reach a total charge.
 MISSING = 0.5
@@ -97,25 +97,34 @@ class Charges(nn.Module):
         self, charges: Tensor, vectors: Tensor, index: Tensor, centre: Tensor | None
     ) -> Tensor:
         """Each atom's half of its screened pairs, (N,), eV."""
-        r = vectors.pow(2).sum(-1).sqrt()
-        closest = float(r.detach().min()) if r.numel() else math.inf
-        if closest < OVERLAP:
-            raise InputError(
-                "charges lie on each other",
-                wanted=f"atoms more than {OVERLAP} A apart", got=f"{closest:.2g} A",
-                mend="remove the copy of the atom, or check the units of length",
-            )  # fmt: skip
+        r = _distances(vectors)
         others = charges.to(r.dtype)[index]
         pairs = (0.5 * others * near_kernel(r, self.cutoff)).double()
         if centre is None:
             return charges * pairs.sum(1)
         return charges * torch.zeros_like(charges).index_add(0, centre, pairs)
 
+    def near_slopes(
+        self, charges: Tensor, vectors: Tensor, index: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Derivatives of all of `near`, padded, by charges (N,) and by vectors (N, K, 3).
+
+        Their neighbours list each other, so that the first, times half of the charges,
+        is the energy.
+        """
+        r = _distances(vectors)
+        pairs, slope = with_slope(lambda r: near_kernel(r, self.cutoff), r)
+        own = charges.to(r.dtype)
+        others = own[index]
+        along = 0.5 * own.unsqueeze(1) * others * slope / r
+        return (others * pairs).double().sum(1), along.unsqueeze(2) * vectors
+
     def far(self, charges: Tensor, place: Places) -> Tensor:
         """Energy of each frame beyond its screened pairs, (n_frames,), eV."""
-        deform = torch.eye(3, dtype=place.strain.dtype) + place.strain
-        counts = torch.tensor(place.counts)
-        frame = torch.repeat_interleave(torch.arange(len(counts)), counts)
+        deform = torch.eye(3, dtype=place.strain.dtype, device=place.strain.device)
+        deform = deform + place.strain
+        counts = torch.tensor(place.counts, device=deform.device)
+        frame = torch.repeat_interleave(counts)
         positions = torch.bmm(place.positions.unsqueeze(1), deform[frame]).squeeze(1)
         if not any(map(any, place.pbc)):
             return cluster_energies(charges, positions, place.counts, self.cutoff)
@@ -127,6 +136,18 @@ class Charges(nn.Module):
             else:
                 energies += cluster_energies(q, x, [len(q)], self.cutoff)
         return torch.stack(energies)
+
+
+def _distances(vectors: Tensor) -> Tensor:
+    r = vectors.pow(2).sum(-1).sqrt()
+    closest = float(r.detach().min()) if r.numel() else math.inf
+    if closest < OVERLAP:
+        raise InputError(
+            "charges lie on each other",
+            wanted=f"atoms more than {OVERLAP} A apart", got=f"{closest:.2g} A",
+            mend="remove the copy of the atom, or check the units of length",
+        )  # fmt: skip
+    return r
 
 
 @dataclass(frozen=True)
@@ -155,17 +176,25 @@ class Places:
     total: Tensor
 
     @classmethod
-    def of(cls, systems: Sequence[System]) -> Places:
+    def of(cls, systems: Sequence[System], device: torch.device) -> Places:
         """Of frames put end to end."""
-        boxes = torch.stack([torch.from_numpy(s.box) for s in systems])
+        boxes = torch.stack([torch.from_numpy(s.box) for s in systems]).to(device)
         return cls(
-            torch.cat([torch.from_numpy(s.positions) for s in systems]).requires_grad_(),
+            _positions(systems).to(device).requires_grad_(),
             torch.zeros_like(boxes).requires_grad_(),
             boxes,
             [s.pbc for s in systems],
             [len(s.positions) for s in systems],
-            torch.tensor([s.charge for s in systems], dtype=torch.float64),
+            _totals(systems).to(device),
         )
+
+
+def _positions(systems: Sequence[System]) -> Tensor:
+    return torch.cat([torch.from_numpy(s.positions) for s in systems])
+
+
+def _totals(systems: Sequence[System]) -> Tensor:
+    return torch.tensor([s.charge for s in systems], dtype=torch.float64)
 
 
 def coulomb_energy(head: Charges, features: Tensor, b: Batch, place: Places) -> Tensor:
@@ -177,11 +206,13 @@ def coulomb_energy(head: Charges, features: Tensor, b: Batch, place: Places) -> 
 
 def first_energy(model, b: Batch) -> float:
     """Coulomb energy (eV) of untrained charges: those of the species."""
-    features = torch.zeros(len(b.species), model.charges.last.in_features)
+    b = b.to(str(model.shift.device))
+    place = Places.of(b.systems, model.shift.device)
+    features = model.charges.last.weight.new_zeros(
+        len(b.species), model.charges.last.in_features
+    )
     with torch.no_grad():
-        return float(
-            coulomb_energy(model.charges, features, b, Places.of(b.systems)).sum()
-        )
+        return float(coulomb_energy(model.charges, features, b, place).sum())
 
 
 @dataclass(frozen=True)
@@ -211,33 +242,34 @@ def response(
     features, vectors, species, index
         Of one frame, padded, in the order of `system`.
     """
-    place = Places.of([system])
-    with torch.enable_grad():
-        features = features.detach().requires_grad_()
-        vectors = vectors.detach().requires_grad_()
-        charges = head(features, species, torch.zeros_like(species), place.total)
-        near = head.near(charges, vectors, index, None).sum()
-        energy = near + head.far(charges, place).sum()
-        inputs = [features, vectors, place.positions, place.strain]
-        found = torch.autograd.grad(energy, inputs)
-    by_features, by_vectors, by_positions, by_strain = found
+    device = features.device
+    positions, box = (
+        torch.from_numpy(x).to(device) for x in (system.positions, system.box)
+    )
+    total = _totals([system]).to(device)
+    with torch.no_grad():
+        charges = head(features, species, torch.zeros_like(species), total)
+        near, by_vectors = head.near_slopes(charges, vectors, index)
+        far = far_slopes(charges, positions, box, system.pbc, head.cutoff)
+        # What one charge gains, all of them lose evenly.
+        by_charges = near + far.charges
+        by_charges = (by_charges - by_charges.mean()).to(features.dtype)
     return Response(
-        float(energy.detach()), by_features, by_vectors, by_positions, by_strain[0],
-        charges.detach(),
+        float(far.energy + 0.5 * charges @ near), by_charges.outer(head.last.weight[0]),
+        by_vectors, far.positions, far.strain, charges,
     )  # fmt: skip
 
 
 def charges_of(model, b: Batch) -> Tensor:
     """Charges (N,) of a batch, e; differentiable by its vectors."""
     _, features = model(b.vectors, b.species, b.index, b.centre)
-    total = torch.tensor([s.charge for s in b.systems], dtype=torch.float64)
+    total = _totals(b.systems).to(features.device)
     return model.charges(features, b.species, b.frame, total)
 
 
 def dipoles(charges: Tensor, b: Batch) -> Tensor:
     """Sum of q r in each frame, shape (n_frames, 3), e A: of neutral clusters."""
-    positions = torch.cat([torch.from_numpy(s.positions) for s in b.systems])
-    moments = charges.unsqueeze(1) * positions
+    moments = charges.unsqueeze(1) * _positions(b.systems).to(charges.device)
     return moments.new_zeros(b.n_frames, 3).index_add(0, b.frame, moments)
 
 
@@ -266,9 +298,13 @@ def born_charges(charges: Tensor, b: Batch, *, training: bool = False) -> Tensor
         positions.append(torch.from_numpy(s.positions) @ torch.linalg.inv(box))
         boxes.append(box)
         cyclic.append(torch.tensor(s.pbc))
-    place = torch.cat(positions)
-    box, repeats = torch.stack(boxes)[b.frame], torch.stack(cyclic)[b.frame]
-    born = charges[:, None, None] * torch.eye(3, dtype=torch.float64)
+    device = charges.device
+    place, box, repeats = (
+        torch.cat(positions).to(device),
+        torch.stack(boxes).to(device)[b.frame],
+        torch.stack(cyclic).to(device)[b.frame],
+    )
+    born = charges[:, None, None] * torch.eye(3, dtype=torch.float64, device=device)
     for c in range(3):
         angle, turns = 2 * math.pi * place[:, c], repeats[:, c]
         sine, cosine = torch.sin(angle), torch.cos(angle)
@@ -304,6 +340,6 @@ def label_errors(model, b: Batch, weights: Mapping[str, float], weight: Tensor) 
         for value, system, frame in zip(values, b.systems, weight, strict=True):
             label = getattr(system, name)
             if weights.get(name) and label is not None:
-                error = (value - torch.from_numpy(label)).pow(2).mean()
+                error = (value - torch.from_numpy(label).to(value.device)).pow(2).mean()
                 loss = loss + weights[name] * frame * error
     return loss

@@ -39,7 +39,7 @@ def derivatives(
     energy = atoms.new_zeros(b.n_frames).index_add(0, b.frame, atoms)
     inputs = [vectors]
     if model.charges is not None:
-        place = Places.of(b.systems)
+        place = Places.of(b.systems, vectors.device)
         energy = energy + coulomb_energy(model.charges, features, b, place)
         inputs += [place.positions, place.strain]
     slope, *far = torch.autograd.grad(energy.sum(), inputs, create_graph=training)

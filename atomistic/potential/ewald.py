@@ -7,16 +7,16 @@ vectors in a cell (Ewald), on a mesh where atoms are many (particle-mesh Ewald),
 by pairs where nothing repeats. Both ends are faded out instead of cut, so that energies
 have two continuous derivatives with respect to positions and cell.
 
-Sources: the mesh, Essmann et al. 1995, doi:10.1063/1.470117, with the
-influence function of Hockney & Eastwood 1988, ISBN 978-0-85274-392-8; slabs, Yeh &
-Berkowitz 1999, doi:10.1063/1.479595; charged slabs, Ballenegger, Arnold & Cerda 2009,
-doi:10.1063/1.3216473.
+Sources: slabs, Yeh & Berkowitz 1999, doi:10.1063/1.479595; charged slabs, Ballenegger,
+Arnold & Cerda 2009, doi:10.1063/1.3216473.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from scipy.fft import next_fast_len
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from ...core.errors import InputError
 from ...core.units import ANGSTROM, ELEMENTARY_CHARGE, EV, VACUUM_PERMITTIVITY
 from .basis import smooth_cutoff
+from .structure_factors import Mesh, Phases, Sizes, waves
 
 #: e^2 / (4 pi eps0), eV A.
 COULOMB = ELEMENTARY_CHARGE**2 / (4 * math.pi * VACUUM_PERMITTIVITY) / EV / ANGSTROM
@@ -34,8 +35,8 @@ SPLIT = 5.5
 FADE = 0.1
 #: Atoms from which a mesh is faster than the sum over wave vectors.
 MESH_ATOMS = 200
-#: Spacing of the mesh over the width, and order of the splines on it.
-MESH, ORDER = 0.6, 6
+#: Spacing of the mesh over the width.
+MESH = 0.6
 
 
 def near_kernel(r: Tensor, cutoff: float) -> Tensor:
@@ -44,20 +45,32 @@ def near_kernel(r: Tensor, cutoff: float) -> Tensor:
     return COULOMB * screened * _fade(r / cutoff)
 
 
+def with_slope(kernel: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """An elementwise function and its derivative."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        value = kernel(x)
+        (slope,) = torch.autograd.grad(value.sum(), x)
+    return value.detach(), slope
+
+
 def cluster_energies(
     charges: Tensor, positions: Tensor, counts: Sequence[int], cutoff: float
 ) -> Tensor:
     """`far_energy` of clusters of so many atoms, put end to end, (n_clusters,), eV."""
     starts = [sum(counts[:c]) for c in range(len(counts))]
     i, j = torch.cat(
-        [torch.triu_indices(n, n, 1) + s for n, s in zip(counts, starts, strict=True)], 1
+        [
+            torch.triu_indices(n, n, 1, device=charges.device) + s
+            for n, s in zip(counts, starts, strict=True)
+        ],
+        1,
     )
-    owner = torch.arange(len(counts)).repeat_interleave(
-        torch.tensor([n * (n - 1) // 2 for n in counts])
-    )
+    pairs = torch.tensor([n * (n - 1) // 2 for n in counts], device=charges.device)
     r = (positions[i] - positions[j]).pow(2).sum(-1).sqrt()
-    pairs = charges[i] * charges[j] * torch.erf(r * (SPLIT / cutoff / math.sqrt(2))) / r
-    return COULOMB * charges.new_zeros(len(counts)).index_add(0, owner, pairs)
+    energies = charges[i] * charges[j] * _cluster_kernel(r, cutoff)
+    owner = torch.repeat_interleave(pairs)
+    return charges.new_zeros(len(counts)).index_add(0, owner, energies)
 
 
 def far_energy(
@@ -86,17 +99,132 @@ def far_energy(
     InputError
         When one direction repeats, or the cell is flat or leaves no gap.
     """
-    width = cutoff / SPLIT
     _check_cell(positions.detach(), box.detach(), pbc)
-    total = charges.sum()
-    sum_up = _wave_sum if len(charges) < MESH_ATOMS else _mesh_sum
-    energy = sum_up(charges, positions, box, width)
-    # The Gaussians' own energy, and that of an even background where charge is left.
-    energy = energy - (charges**2).sum() / (math.sqrt(2 * math.pi) * width)
-    energy = energy - math.pi * width**2 * total**2 / torch.det(box).abs()
-    if not all(pbc):
-        energy = energy + _open_slab(charges, positions, box, list(pbc).index(False))
-    return COULOMB * energy
+    width, (sizes, mesh) = cutoff / SPLIT, _sizes(len(charges), box, cutoff)
+    inverse = torch.linalg.inv(box)
+    factors = (Mesh if mesh else Phases)(positions @ inverse, sizes).factors(charges)
+    numbers, count, influence = waves(sizes, mesh, box.device)
+    k2 = (numbers @ (2 * math.pi * inverse).T).pow(2).sum(1)
+    terms = count * influence * _wave_kernel(k2, width) * _squared(factors)
+    energy = terms.sum() / torch.det(box).abs()
+    energy = energy + 0.5 * _own_kernel(width) * (charges**2).sum()
+    return energy if all(pbc) else energy + _open_slab(charges, positions, box, pbc)
+
+
+class Slopes(NamedTuple):
+    """Energy of one frame (eV) and its derivatives.
+
+    Attributes
+    ----------
+    energy
+        A scalar.
+    charges
+        Shape (N,), eV/e.
+    positions
+        Shape (N, 3), eV/A.
+    strain
+        Shape (3, 3), eV.
+    """
+
+    energy: Tensor
+    charges: Tensor
+    positions: Tensor
+    strain: Tensor
+
+
+def far_slopes(
+    charges: Tensor, positions: Tensor, box: Tensor, pbc: Sequence[bool], cutoff: float
+) -> Slopes:
+    """`far_energy` or, where nothing repeats, `cluster_energies`, with derivatives.
+
+    The chain rule is written out but for the field of a slab's repetitions. What depends
+    on the box alone is kept.
+    """
+    if not any(pbc):
+        return _cluster_slopes(charges, positions, cutoff)
+    _check_cell(positions, box, pbc)
+    width, (sizes, mesh) = cutoff / SPLIT, _sizes(len(charges), box, cutoff)
+    cell = _cell(box.cpu().numpy().tobytes(), sizes, mesh, width, box.device)
+    atoms = (Mesh if mesh else Phases)(positions @ cell.inverse, sizes)
+    factors = atoms.factors(charges)
+    potential, *slopes = atoms.back(2 * cell.kernel * factors)
+    by_positions = torch.stack(slopes, 1) * charges.unsqueeze(1) @ cell.inverse.T
+    energy = 0.5 * charges @ potential
+    weight = cell.bend * _squared(factors)
+    strain = cell.vectors.T @ (weight.unsqueeze(1) * cell.vectors)
+    strain.diagonal().sub_(energy)  # the waves' share goes with the inverse volume
+    own = _own_kernel(width) * charges
+    energy, potential = energy + 0.5 * charges @ own, potential + own
+    found = Slopes(energy, potential, by_positions, strain)
+    if all(pbc):
+        return found
+    slab = _slab_slopes(charges, positions, box, pbc)
+    return Slopes(*(a + b for a, b in zip(found, slab, strict=True)))
+
+
+class _Cell(NamedTuple):
+    """What a sum over K waves needs of a box.
+
+    Its inverse, wave vectors (K, 3), what a wave adds to the strain along them (K,), and
+    the kernel in the shape of structure factors.
+    """
+
+    inverse: Tensor
+    vectors: Tensor
+    bend: Tensor
+    kernel: Tensor
+
+
+@functools.lru_cache(maxsize=4)
+def _cell(
+    box: bytes, sizes: Sizes, mesh: bool, width: float, device: torch.device
+) -> _Cell:
+    cell = torch.frombuffer(bytearray(box), dtype=torch.float64).view(3, 3).to(device)
+    inverse = torch.linalg.inv(cell)
+    numbers, count, influence = waves(sizes, mesh, device)
+    vectors = numbers @ (2 * math.pi * inverse).T
+    weight = influence / torch.det(cell).abs()
+    kernel, slope = with_slope(lambda k2: _wave_kernel(k2, width), vectors.pow(2).sum(1))
+    # A strain e takes k to k (1 - e).
+    bend = -2 * count * weight * slope
+    grid = (*sizes[:2], sizes[2] // 2 + 1)
+    return _Cell(inverse, vectors, bend, (weight * kernel).view(grid))
+
+
+def _squared(factors: Tensor) -> Tensor:
+    return (factors.real.square() + factors.imag.square()).flatten()
+
+
+def _cluster_slopes(charges: Tensor, positions: Tensor, cutoff: float) -> Slopes:
+    exact = "donot_use_mm_for_euclid_dist"
+    r = torch.cdist(positions, positions, compute_mode=exact).fill_diagonal_(math.inf)
+    pairs, slope = with_slope(lambda r: _cluster_kernel(r, cutoff), r)
+    potential = pairs @ charges
+    along = slope / r * charges * charges.unsqueeze(1)
+    by_positions = positions * along.sum(1, keepdim=True) - along @ positions
+    energy = 0.5 * charges @ potential
+    return Slopes(energy, potential, by_positions, positions.T @ by_positions)
+
+
+def _cluster_kernel(r: Tensor, cutoff: float) -> Tensor:
+    """Energy of two Gaussians of unit charge, eV."""
+    return COULOMB * torch.erf(r * (SPLIT / cutoff / math.sqrt(2))) / r
+
+
+def _wave_kernel(k2: Tensor, width: float) -> Tensor:
+    """Energy times volume of waves |S|^2 = 1 of Gaussians, eV A^3.
+
+    The first k^2 is zero: left there is an even background of the opposite charge.
+    """
+    k2 = k2[1:]
+    fade = _fade(k2.sqrt() * (width / SPLIT))
+    waves = 2 * math.pi * fade * torch.exp(-0.5 * width**2 * k2) / k2
+    return COULOMB * nn.functional.pad(waves, (1, 0), value=-math.pi * width**2)
+
+
+def _own_kernel(width: float) -> float:
+    """Takes the energy of a Gaussian with itself out of the waves, twice of it, eV."""
+    return -2 * COULOMB / (math.sqrt(2 * math.pi) * width)
 
 
 def _fade(x: Tensor) -> Tensor:
@@ -104,97 +232,34 @@ def _fade(x: Tensor) -> Tensor:
     return smooth_cutoff(((x - 1 + FADE) / FADE).clamp(0.0, 1.0))
 
 
-def _wave_sum(charges: Tensor, positions: Tensor, box: Tensor, width: float) -> Tensor:
-    """Sum over wave vectors k != 0 of 2 pi / V exp(-k^2 w^2 / 2) / k^2 |S(k)|^2."""
-    reciprocal = 2 * math.pi * torch.linalg.inv(box)  # columns
-    largest = SPLIT / width
-    lengths = box.detach().norm(dim=1).tolist()
-    orders = [int(largest * length / (2 * math.pi)) for length in lengths]
-    # k and -k are equal: the first index goes over one half. A factor of the phase for
-    # each index makes the sum over atoms a product of matrices.
-    ranges = [
-        torch.arange(-m if c else 0, m + 1, dtype=box.dtype, device=box.device)
-        for c, m in enumerate(orders)
-    ]
-    angles = (positions @ reciprocal).unbind(1)
-    one, two, three = (
-        torch.exp(1j * (a.unsqueeze(1) * n)) for a, n in zip(angles, ranges, strict=True)
-    )
-    plane = (two.unsqueeze(2) * three.unsqueeze(1)).flatten(1)
-    factor = torch.view_as_real((one * charges.unsqueeze(1)).T @ plane)
-    strength = factor.pow(2).sum(-1).flatten()
+def _sizes(n: int, box: Tensor, cutoff: float) -> tuple[Sizes, bool]:
+    """Waves along each axis for n atoms, and whether they are those of a mesh."""
+    lengths, width = box.detach().norm(dim=1), cutoff / SPLIT
+    mesh = n >= MESH_ATOMS
 
-    n = torch.cartesian_prod(*ranges)
-    k2 = (n @ reciprocal.T).pow(2).sum(1)
-    inside = (k2 < largest**2) & (n != 0).any(1)
-    n, k2, strength = n[inside], k2[inside], strength[inside]
-    weight = torch.where(n[:, 0] > 0, 2.0, 1.0).to(k2.dtype) * _fade(k2.sqrt() / largest)
-    terms = weight * torch.exp(-0.5 * width**2 * k2) / k2 * strength
-    return 2 * math.pi / torch.det(box).abs() * terms.sum()
+    def size(length: float) -> int:
+        if mesh:
+            return next_fast_len(math.ceil(length / (MESH * width)), real=True)
+        return 2 * int(SPLIT / width * length / (2 * math.pi)) + 1
+
+    x, y, z = map(size, lengths.tolist())
+    return (x, y, z), mesh
 
 
-def _mesh_sum(charges: Tensor, positions: Tensor, box: Tensor, width: float) -> Tensor:
-    """The same sum with structure factors of charges on a mesh, spread by splines.
-
-    Only the energy is asked for: its derivatives follow from one transform back, which
-    autograd makes.
-    """
-    sizes = [
-        next_fast_len(math.ceil(length / (MESH * width)), real=True)
-        for length in box.detach().norm(dim=1).tolist()
-    ]
-    mesh = torch.tensor(sizes, device=box.device)
-    place = positions @ torch.linalg.inv(box) * mesh
-    corner = place.detach().floor()
-    weights = _splines(place - corner)
-    nodes = (corner.long().unsqueeze(-1) - torch.arange(ORDER, device=box.device)) % (
-        mesh.unsqueeze(-1)
-    )
-    x, y, z = nodes.unbind(1)
-    index = (x[:, :, None, None] * sizes[1] + y[:, None, :, None]) * sizes[2]
-    index = index + z[:, None, None, :]
-    spread = torch.einsum("n,nx,ny,nz->nxyz", charges, *weights.unbind(1))
-    on_mesh = box.new_zeros(math.prod(sizes))
-    on_mesh = on_mesh.index_add(0, index.flatten(), spread.flatten())
-    factor = torch.view_as_real(torch.fft.rfftn(on_mesh.view(sizes)))
-
-    half = [torch.fft.fftfreq(k, 1 / k, dtype=box.dtype) for k in sizes[:2]]
-    half.append(torch.fft.rfftfreq(sizes[2], 1 / sizes[2], dtype=box.dtype))
-    n = torch.cartesian_prod(*half).to(box.device)
-    k2 = (n @ (2 * math.pi * torch.linalg.inv(box)).T).pow(2).sum(1)[1:]
-    twice = (n[1:, 2] > 0) & (2 * n[1:, 2] < sizes[2])
-    weight = torch.where(twice, 2.0, 1.0).to(k2.dtype) * _influence(sizes, n)[1:]
-    strength = factor.pow(2).sum(-1).flatten()[1:]
-    terms = weight * torch.exp(-0.5 * width**2 * k2) / k2 * strength
-    return 2 * math.pi / torch.det(box).abs() * terms.sum()
+def _slab_slopes(charges, positions, box, pbc) -> Slopes:
+    with torch.enable_grad():
+        inputs = [charges, positions, torch.zeros_like(box)]
+        q, x, strain = inputs = [t.detach().requires_grad_() for t in inputs]
+        deform = torch.eye(3, dtype=box.dtype, device=box.device) + strain
+        energy = _open_slab(q, x @ deform, box @ deform, pbc)
+        return Slopes(energy.detach(), *torch.autograd.grad(energy, inputs))
 
 
-def _splines(x: Tensor) -> Tensor:
-    """Cardinal B-splines of `ORDER` at x + j, j = 0 .. ORDER - 1, for x in [0, 1]."""
-    values, x = torch.ones_like(x).unsqueeze(-1), x.unsqueeze(-1)
-    for order in range(2, ORDER + 1):
-        j = torch.arange(order, dtype=x.dtype, device=x.device)
-        low, high = nn.functional.pad(values, (0, 1)), nn.functional.pad(values, (1, 0))
-        values = ((x + j) * low + (order - x - j) * high) / (order - 1)
-    return values
-
-
-def _influence(sizes: list[int], n: Tensor) -> Tensor:
-    """Weight of waves n that takes the splines and their aliases out again.
-
-    The one of least error (Hockney & Eastwood), U^2 / (sum of U^2 over aliases)^2: the
-    interpolating one of smooth PME has a thirty times larger error of the energy.
-    """
-    weight = torch.ones_like(n[:, 0])
-    for c, size in enumerate(sizes):
-        shifts = torch.arange(-3, 4, dtype=n.dtype, device=n.device)
-        powers = torch.sinc(n[:, c : c + 1] / size + shifts) ** (2 * ORDER)
-        weight = weight * powers[:, 3] / powers.sum(1) ** 2
-    return weight
-
-
-def _open_slab(charges: Tensor, positions: Tensor, box: Tensor, axis: int) -> Tensor:
-    """Takes the field of a slab's repetitions along `axis` away."""
+def _open_slab(
+    charges: Tensor, positions: Tensor, box: Tensor, pbc: Sequence[bool]
+) -> Tensor:
+    """Takes the field of a slab's repetitions away, eV."""
+    axis = list(pbc).index(False)
     a, b = (box[c] for c in range(3) if c != axis)
     normal = torch.linalg.cross(a, b)
     area, volume = normal.norm(), torch.det(box).abs()
@@ -202,7 +267,7 @@ def _open_slab(charges: Tensor, positions: Tensor, box: Tensor, axis: int) -> Te
     moment, second = (charges * z).sum(), (charges * z**2).sum()
     height = volume / area
     shape = moment**2 - total * second - (total * height) ** 2 / 12
-    return 2 * math.pi / volume * shape
+    return 2 * math.pi * COULOMB / volume * shape
 
 
 def _check_cell(positions: Tensor, box: Tensor, pbc: Sequence[bool]) -> None:

@@ -160,12 +160,12 @@ def test_slab_correction_equals_that_of_torch_pme():
     box = torch.tensor([[12.0, 1.0, 0], [-2, 11.0, 0], [0, 0, 40.0]]).double()
     charges, places = torch.from_numpy(q), torch.from_numpy(x)
     for order in ([0, 1, 2], [2, 0, 1]):  # the open direction: last, then first
-        axis = order.index(2)
+        pbc = [c != 2 for c in order]
         cell, here = box[order][:, order], places[:, order]
-        found = ewald._open_slab(charges, here, cell, axis)
-        pbc = torch.tensor([c != axis for c in range(3)])
-        theirs = torchpme.CoulombPotential(smearing=1.0).pbc_correction(
-            pbc, here, cell, charges.unsqueeze(1)
+        found = ewald._open_slab(charges, here, cell, pbc)
+        potential = torchpme.CoulombPotential(smearing=1.0, prefactor=ewald.COULOMB)
+        theirs = potential.pbc_correction(
+            torch.tensor(pbc), here, cell, charges.unsqueeze(1)
         )
         expected = 0.5 * (theirs[:, 0] * charges).sum()
         assert float(found) == pytest.approx(float(expected), rel=1e-12)
