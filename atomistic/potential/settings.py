@@ -57,7 +57,7 @@ class TrainingSettings:
         Of squared errors of charges (e^2), dipoles of clusters ((e A)^2) and Born
         effective charges (e^2), where labelled.
     device, dtype
-        Of torch: ``cpu`` or, without charges, ``cuda``; ``float32`` or ``float64``.
+        Of torch: ``cpu`` or ``cuda``; ``float32`` or ``float64``.
     """
 
     species: tuple[str, ...]
@@ -92,9 +92,6 @@ class TrainingSettings:
         kind = self.device.partition(":")[0]
         if kind not in ("cpu", "cuda"):
             raise InputError("device of the training", wanted="cpu or cuda",
-                             got=self.device)  # fmt: skip
-        if self.charges is not None and kind != "cpu":
-            raise InputError("charges are summed on the CPU", wanted='device="cpu"',
                              got=self.device)  # fmt: skip
 
     @property

@@ -200,5 +200,3 @@ def test_bad_settings_are_refused():
         replace(SETTINGS, dtype="float16")
     with pytest.raises(InputError, match="device"):
         replace(SETTINGS, device="abacus")
-    with pytest.raises(InputError, match="on the CPU"):
-        replace(SETTINGS, charges=(0.4, -0.8), device="cuda")
