@@ -282,6 +282,25 @@ def test_ase_and_many_at_once_take_charges(potential):
     assert atoms.get_charges().sum() == pytest.approx(1.0, abs=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["crystal", "slab", "cluster"])
+def test_replicas_at_once_are_those_alone(potential, kind):
+    """More boxes than are kept, of other sizes and other atoms, lists used again."""
+    x, s, box, pbc = in_place(kind)
+    scales = np.linspace(0.97, 1.03, 6)
+    sizes = [len(s) - 2 * b for b in range(6)]
+    kinds, boxes = [s[:n] for n in sizes], scales[:, None, None] * box
+    lists = [VerletList(CUTOFF, 1.0) for _ in sizes]
+    for shift in (0.0, 0.1):
+        many = [x[:n] * e + shift for n, e in zip(sizes, scales, strict=True)]
+        found = potential.evaluate_many(many, kinds, boxes, pbc, 1.0, verlets=lists)
+        for place, own, cell, one in zip(many, kinds, boxes, found, strict=True):
+            alone = potential.evaluate(place, own, cell, pbc, 1.0)
+            assert one.energy == pytest.approx(alone.energy, abs=1e-9)
+            assert one.charges.sum() == pytest.approx(1.0, abs=1e-12)
+            np.testing.assert_allclose(one.forces, alone.forces, atol=1e-9)
+            np.testing.assert_allclose(one.stress, alone.stress, atol=1e-9)
+
+
 def frames_of(*kinds, labels=None):
     rows = []
     for kind in kinds:
