@@ -15,6 +15,7 @@ import xarray as xr
 from ..atomistic.potential import TrainingResult, TrainingSettings, save_potential
 from ..atomistic.potential.consistency import Consistency, check_units
 from ..atomistic.potential.reading import is_isolated, read_labelled, split
+from ..atomistic.potential.settings import check_device
 from ..atomistic.potential.train import STATE, belongs, digest, stored_note, train
 from ..core.artefact import sha256, write_json, write_text
 from ..core.errors import InputError
@@ -124,9 +125,7 @@ def _processes(device: str) -> Iterator[int]:
     import torch
     import torch.distributed as dist
 
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("training.device", wanted="a GPU that torch can use",
-                         got="none", mend='device = "cpu"')  # fmt: skip
+    check_device(device)
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield 0
         return

@@ -198,7 +198,6 @@ WRONG = {
     "zeros": ("Na = 0.0, Cl = 0.0", {}, "not all zero"),
     "no labels": ("Na = 1.0, Cl = -1.0", {"born_weight": 1.0}, "data.born_charge"),
     "no charges": (None, {"charge_weight": 1.0}, "training.charge_weight without"),
-    "a GPU": ("Na = 1.0, Cl = -1.0", {"device": "cuda"}, "CPU"),
 }
 
 

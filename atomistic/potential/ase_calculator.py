@@ -27,7 +27,7 @@ class MesobridgeCalculator(Calculator):
     charge
         Total, e; of a potential that predicts charges. ``None`` takes that of the atoms:
         ``info["total_charge"]`` or ``info["charge"]``, zero without.
-    baseline, compile
+    baseline, compile, device
         As `load_potential`; of files only.
     skin
         Of the neighbour list, A (`VerletList`).
@@ -62,11 +62,14 @@ class MesobridgeCalculator(Calculator):
         charge: float | None = None,
         baseline: Baseline = None,
         compile: bool = False,
+        device: str = "cpu",
         skin: float = 1.0,
     ):
         super().__init__()
         if not isinstance(potential, Potential):
-            potential = load_potential(potential, baseline=baseline, compile=compile)
+            potential = load_potential(
+                potential, baseline=baseline, compile=compile, device=device
+            )
         self.potential, self.charge = potential, charge
         self._verlet = VerletList(potential.model.cutoff, skin)
 

@@ -7,8 +7,6 @@ from torch import Tensor
 
 #: Components of (1, u, u u - 1/3).
 TENSORS = 10
-#: Where the nine elements of a symmetric matrix are among xx, yy, zz, xy, xz, yz.
-FULL = torch.tensor([0, 3, 4, 3, 1, 5, 4, 5, 2])
 
 
 def smooth_cutoff(x: Tensor) -> Tensor:
@@ -35,7 +33,8 @@ def directions(unit: Tensor) -> Tensor:
 
 def tensor_products(v: Tensor, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Q as a matrix (3, 3, N, C), Q v (3, N, C) and Q Q (3, 3, N, C)."""
-    full = q.index_select(0, FULL.to(q.device)).unflatten(0, (3, 3))
+    xx, yy, zz, xy, xz, yz = q.unbind(0)
+    full = torch.stack([xx, xy, xz, xy, yy, yz, xz, yz, zz]).unflatten(0, (3, 3))
     square = (full.unsqueeze(1) * full.unsqueeze(0)).sum(2)
     return full, (full * v).sum(1), square
 

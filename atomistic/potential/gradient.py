@@ -14,7 +14,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from .basis import FULL, directions, smooth_cutoff, tensor_products
+from .basis import directions, smooth_cutoff, tensor_products
 from .charges import Charges, Response, response
 from .data import System
 from .model import CartesianACE, Layer
@@ -270,10 +270,9 @@ def _back(layer: Layer, kept, by_features: Tensor, counts: list[int]):
     by_v = g1 * a1 + 2 * g3 * qv + 2 * g4 * (full * qv).sum(1)
     # Every element of the matrix by itself; each of the six then gathers its elements.
     pull = g3 * v + 2 * g4 * qv
-    by_full = 2 * g2 * full + 3 * g5 * square + pull.unsqueeze(1) * v.unsqueeze(0)
-    by_q = torch.zeros_like(full[0, :1].expand(6, -1, -1)).index_add_(
-        0, FULL, by_full.flatten(0, 1)
-    )
+    f = 2 * g2 * full + 3 * g5 * square + pull.unsqueeze(1) * v.unsqueeze(0)
+    off = (f[0, 1] + f[1, 0], f[0, 2] + f[2, 0], f[1, 2] + f[2, 1])
+    by_q = torch.stack([f[0, 0], f[1, 1], f[2, 2], *off])
     by_a1 = g1 * v + by_v @ layer.pair[0].T
     rows = torch.cat([g0.unsqueeze(0), by_a1, by_q @ layer.pair[1].T])
     parts = [

@@ -31,6 +31,7 @@ def to_openmm(
     force_group: int = 0,
     baseline: Baseline = None,
     compile: bool = False,
+    device: str = "cpu",
     skin: float = 1.0,
 ) -> openmm.PythonForce:
     """OpenMM force of a `potential/1` file or of an ASE calculator.
@@ -52,8 +53,8 @@ def to_openmm(
         Total, e; of a potential that predicts charges.
     force_group
         Of OpenMM, for multiple time steps.
-    baseline, compile
-        As `load_potential`.
+    baseline, compile, device
+        As `load_potential`; of files only.
     skin
         Of the neighbour list, A (`VerletList`).
 
@@ -64,9 +65,9 @@ def to_openmm(
     """
     if isinstance(source, (str, Path)):
         path = str(Path(source).resolve())
-        known = load_potential(path, baseline=baseline).species
+        known = load_potential(path, baseline=baseline, device=device).species
         species_numbers(species, known)
-        options: dict[str, object] = {"baseline": baseline, "compile": compile}
+        options: dict = {"baseline": baseline, "compile": compile, "device": device}
         make: Callable = functools.partial(
             cached_potential, path, sha256(path), **options
         )

@@ -25,7 +25,7 @@ from .gradient import (
 )
 from .model import CartesianACE
 from .neighbours import end_to_end
-from .settings import TrainingResult, TrainingSettings, build_model
+from .settings import TrainingResult, TrainingSettings, build_model, check_device
 from .verlet import VerletList, all_pairs
 
 UNITS = {"energy": "eV", "length": "angstrom"}
@@ -191,13 +191,13 @@ class Potential:
         sizes
             Atoms of each configuration; one holds all without.
         """
-        vectors = torch.as_tensor(rows, dtype=self.model.dtype)
-        near, kinds = torch.from_numpy(index), torch.from_numpy(numbers)
-        each, slopes = energies_and_slopes(self.model, vectors, kinds, near, self.run)
-        forces = forces_on_atoms(slopes, near, None, len(numbers)).numpy()
-        strain = torch.bmm(vectors.transpose(1, 2), slopes).double().numpy()
+        vectors, kinds, near = self._given(rows, numbers, index)
+        atoms, slopes = energies_and_slopes(self.model, vectors, kinds, near, self.run)
+        forces = forces_on_atoms(slopes, near, None, len(numbers)).cpu().numpy()
+        strain = torch.bmm(vectors.transpose(1, 2), slopes).double().cpu().numpy()
+        each = atoms.cpu().numpy()
         starts = np.concatenate([[0], np.cumsum(sizes or [len(numbers)])])
-        energy = np.add.reduceat(each.numpy(), starts[:-1])
+        energy = np.add.reduceat(each, starts[:-1])
         virial = np.add.reduceat(strain, starts[:-1])
         virial = 0.5 * (virial + virial.swapaxes(1, 2))
         volumes = np.abs(np.linalg.det(np.asarray(boxes)))
@@ -206,14 +206,13 @@ class Potential:
                 float(energy[b]),
                 forces[starts[b] : starts[b + 1]],
                 virial[b] / volumes[b] if volumes[b] else None,
-                each[starts[b] : starts[b + 1]].numpy(),
+                each[starts[b] : starts[b + 1]],
             )
             for b in range(len(energy))
         ]
 
     def _charged(self, rows, index, numbers, system: System) -> Evaluation:
-        vectors = torch.as_tensor(rows, dtype=self.model.dtype)
-        near, kinds = torch.from_numpy(index), torch.from_numpy(numbers)
+        vectors, kinds, near = self._given(rows, numbers, index)
         each, slopes, charged = charged_energies_and_slopes(
             self.model, vectors, kinds, near, system
         )
@@ -222,10 +221,18 @@ class Potential:
         volume = abs(float(np.linalg.det(system.box)))
         return Evaluation(
             float(each.sum()) + charged.energy,
-            forces.numpy(),
-            (0.5 * (virial + virial.T) / volume).numpy() if volume else None,
-            charges=charged.charges.numpy(),
+            forces.cpu().numpy(),
+            (0.5 * (virial + virial.T) / volume).cpu().numpy() if volume else None,
+            charges=charged.charges.cpu().numpy(),
         )
+
+    def _given(self, rows, numbers, index) -> tuple[torch.Tensor, ...]:
+        """Vectors, species and neighbours on the device of the network."""
+        tensors = (
+            torch.as_tensor(rows, dtype=self.model.dtype), torch.from_numpy(numbers),
+            torch.from_numpy(index),
+        )  # fmt: skip
+        return tuple(t.to(self.model.shift.device) for t in tensors)
 
     def _with_baseline(
         self, found, positions, numbers, box, pbc, charge, stress
@@ -270,7 +277,11 @@ def save_potential(path: Path | str, result: TrainingResult, validity: Mapping) 
 
 
 def load_potential(
-    path: Path | str, *, baseline: Baseline = None, compile: bool = False
+    path: Path | str,
+    *,
+    baseline: Baseline = None,
+    compile: bool = False,
+    device: str = "cpu",
 ) -> Potential:
     """Read a `potential/1` file.
 
@@ -286,15 +297,18 @@ def load_potential(
         Compile the network for MD: three times as fast after a minute or two, which are
         spent again for another number of atoms. Needs a C++ compiler. Potentials that
         predict charges cannot be compiled.
+    device
+        Of the network: ``cpu`` or ``cuda``; lists of neighbours are made on the CPU.
 
     Raises
     ------
     SchemaError
         When the file is broken, of another architecture, or of another baseline.
     InputError
-        When a potential with charges is to be compiled, or the baseline that the file
-        names cannot be made.
+        When a potential with charges is to be compiled, the baseline that the file
+        names cannot be made, or there is no such device.
     """
+    check_device(device)
     header, arrays = read_model(path, "potential/1")
     if header["architecture"] != "cartesian-ace/2":
         raise SchemaError(
@@ -319,17 +333,15 @@ def load_potential(
             wanted="compile=False", got="compile=True", mend="leave compile out",
         )  # fmt: skip
     run = Compiled() if compile else by_hand
-    return Potential(model, settings.species, header, added, run)
+    return Potential(model.to(device), settings.species, header, added, run)
 
 
 @functools.lru_cache(maxsize=4)
-def cached_potential(
-    path: str, digest: str, baseline=None, compile: bool = False
-) -> Potential:
+def cached_potential(path: str, digest: str, **options) -> Potential:
     """`load_potential`, once per process and content (`digest` is the file's SHA-256)."""
     if sha256(path) != digest:
         raise SchemaError(
             f"{path} has changed since the force was made", wanted=digest,
             got=sha256(path), mend="make the force again",
         )  # fmt: skip
-    return load_potential(path, baseline=baseline, compile=compile)
+    return load_potential(path, **options)

@@ -136,7 +136,7 @@ def predict(
 
 def _of_batch(model: CartesianACE, some: Sequence[Frame]) -> dict[str, list]:
     """What a model says of some frames: quantity -> one array a frame."""
-    b = batch(some, model.cutoff, model.dtype).to(model.shift.device.type)
+    b = batch(some, model.cutoff, model.dtype).to(str(model.shift.device))
     energy, forces, virial = derivatives(model, b)
     sizes = [len(f.species) for f in some]
     found = {"energy": energy, "forces": forces.split(sizes), "virial": virial}

@@ -13,6 +13,21 @@ from ...core.units import ANGSTROM
 from .model import CartesianACE
 
 
+def check_device(name: str, *, here: bool = True) -> None:
+    """Refuse what is no device of torch, and one that is not `here`.
+
+    Raises
+    ------
+    InputError
+    """
+    kind = name.partition(":")[0]
+    if kind not in ("cpu", "cuda"):
+        raise InputError("device", wanted="cpu or cuda", got=name)
+    if here and kind == "cuda" and not torch.cuda.is_available():
+        raise InputError("device", wanted="a GPU that torch can use", got="none",
+                         mend='device="cpu"')  # fmt: skip
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """What is trained, and how.
@@ -89,10 +104,7 @@ class TrainingSettings:
         if self.dtype not in ("float32", "float64"):
             raise InputError("precision of the training", wanted="float32 or float64",
                              got=self.dtype)  # fmt: skip
-        kind = self.device.partition(":")[0]
-        if kind not in ("cpu", "cuda"):
-            raise InputError("device of the training", wanted="cpu or cuda",
-                             got=self.device)  # fmt: skip
+        check_device(self.device, here=False)
 
     @property
     def label_weights(self) -> dict[str, float]:

@@ -214,7 +214,9 @@ class _Training:
 
     def _tick(self) -> None:
         now = time.process_time()
-        passed = torch.tensor(now - self._clock, dtype=torch.float64)
+        passed = torch.tensor(
+            now - self._clock, dtype=torch.float64, device=self.s.device
+        )
         self._clock = now
         if self.s.cpu_minutes is not None:
             if self.processes > 1:  # all must agree when the end has come

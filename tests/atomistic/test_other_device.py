@@ -1,111 +1,22 @@
-"""Charges on another device: every tensor is made where it is used.
+"""Training and evaluation on another device: every tensor is made where it is used.
 
-No accelerator is at hand, so torch's "meta" device stands for one: tensors that say they
-are there carry their values all the same, and an operation that mixes them with tensors
-of the CPU fails, as on a GPU. The numbers must be those of the CPU.
+The numbers must be those of the CPU.
 """
 
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
-from torch.utils._pytree import tree_leaves, tree_map_only
+from other_device import AWAY, Away, other_device, values
 
-from mesobridge.atomistic.potential import TrainingSettings, ewald, train
+from mesobridge.atomistic.potential import Potential, TrainingSettings, ewald, train
 from mesobridge.atomistic.potential.charges import response
 from mesobridge.atomistic.potential.data import batch, load_frames
 from mesobridge.atomistic.potential.loss import loss
 from mesobridge.atomistic.potential.settings import new_model
 from mesobridge.core.schema import dataset
 from mesobridge.core.units import ANGSTROM, ELEMENTARY_CHARGE, EV
-
-AWAY = "meta"
-ATEN = torch.ops.aten
-#: What torch puts off until the values are read, done at once.
-AT_ONCE = {
-    ATEN._efficientzerotensor.default: ATEN.zeros.default,
-    ATEN._conj.default: ATEN.conj_physical.default,
-    ATEN._neg_view.default: ATEN.neg.default,
-}
-
-
-class Away(torch.Tensor):
-    """A tensor of the other device, with its values."""
-
-    @staticmethod
-    def __new__(cls, held):
-        return torch.Tensor._make_wrapper_subclass(
-            cls, held.shape, strides=held.stride(), dtype=held.dtype, device=AWAY,
-            storage_offset=held.storage_offset(),
-        )  # fmt: skip
-
-    def __init__(self, held):
-        self.held = held
-
-    def tolist(self):
-        return values(self).tolist()
-
-    @classmethod
-    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
-        return apart(func, args, kwargs or {})
-
-
-def apart(func, args, kwargs):
-    """Runs an operation where its tensors are; refuses those of two devices."""
-    tensors = [a for a in tree_leaves((args, kwargs)) if isinstance(a, torch.Tensor)]
-    away = [t for t in tensors if isinstance(t, Away)]
-    target, moves = kwargs.get("device"), func is ATEN._to_copy.default
-    if away and func is not ATEN.copy_.default:
-        # A GPU takes numbers, tensors of no dimension, from the CPU.
-        here = [t for t in tensors if not isinstance(t, Away) and t.dim()]
-        if here:
-            raise RuntimeError(f"{func}: tensors are on two devices")
-    on_away = bool(away) if target is None else torch.device(target).type == AWAY
-    if away and not on_away and not moves:
-        raise RuntimeError(f"{func}: made on the CPU beside tensors of the device")
-    if target is not None:
-        kwargs = kwargs | {"device": torch.device("cpu")}
-    func = AT_ONCE.get(func, func)
-    inner = tree_map_only(Away, lambda t: t.held, (args, kwargs))
-    out = func(*inner[0], **inner[1])
-    if func is ATEN.copy_.default:
-        return args[0]
-    if on_away:
-        out = tree_map_only(torch.Tensor, Away, out)
-    if away and on_away:
-        return return_and_correct_aliasing(func, args, kwargs, out)
-    return out
-
-
-class OtherDevice(TorchDispatchMode):
-    """Where the device exists."""
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        return apart(func, args, kwargs or {})
-
-
-class Written(TorchFunctionMode):
-    """Numbers written out for the device: `torch.tensor` of "meta" would drop them."""
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs = dict(kwargs or {})
-        if func is torch.tensor and kwargs.get("device") is not None:
-            return func(*args, **kwargs | {"device": "cpu"}).to(kwargs["device"])
-        return func(*args, **kwargs)
-
-
-@contextmanager
-def other_device():
-    with Written(), OtherDevice():
-        yield
-
-
-def values(tensor):
-    return tensor.detach().to("cpu").numpy()
 
 
 def frames(pbc, rng, n=1):
@@ -114,7 +25,7 @@ def frames(pbc, rng, n=1):
     species = np.array(["Na", "Cl"])[grid.sum(1) % 2]
     box = np.diag([5.6, 5.6, 5.6 if pbc == "TTT" else 20.0]) + np.eye(3, k=1) * 0.3
     shape, e = (n, 8, 3), ELEMENTARY_CHARGE
-    values = {
+    variables = {
         "positions": (2.8 * grid + rng.normal(0, 0.2, shape)) * ANGSTROM,
         "forces": rng.normal(size=shape) * EV / ANGSTROM,
         "box": np.tile(box * ANGSTROM, (n, 1, 1)),
@@ -127,7 +38,7 @@ def frames(pbc, rng, n=1):
         "dipole": rng.normal(size=(n, 3)) * e * ANGSTROM,
         "born_charge": rng.normal(size=(n, 8, 3, 3)) * e,
     }
-    return dataset("frames/1", values, {"source": "random", "pbc": pbc})
+    return dataset("frames/1", variables, {"source": "random", "pbc": pbc})
 
 
 SETTINGS = TrainingSettings(
@@ -187,3 +98,31 @@ def test_two_devices_are_not_mixed():
         assert loss(model, there, weight.to(AWAY), 1.0, 1.0, (1, 8)).device.type == AWAY
         with pytest.raises(RuntimeError, match="beside tensors"):
             there.vectors.new_zeros(3, device="cpu")
+
+
+@pytest.mark.parametrize("charges", [None, (0.8, -0.9)])
+@pytest.mark.parametrize("pbc", ["TTT", "TTF", "FFF"])
+def test_a_potential_evaluates_on_another_device(charges, pbc):
+    settings = replace(SETTINGS, charges=charges, layers=2)
+    model = new_model(settings).requires_grad_(False)
+    with torch.no_grad():
+        model.shift += torch.tensor([1.0, 2.0])
+    potential = Potential(model, ("Na", "Cl"), {})
+    (frame,) = load_frames([frames(pbc, np.random.default_rng(5))], ("Na", "Cl"), 4.0)
+    given = (frame.system.positions, frame.species, frame.system.box, frame.system.pbc)
+    at_home = potential.evaluate(*given)
+    with other_device():
+        away = replace(potential, model=model.to(AWAY)).evaluate(*given)
+    assert away.energy == at_home.energy
+    for name in ("forces", "stress", "charges", "energies"):
+        np.testing.assert_array_equal(getattr(away, name), getattr(at_home, name))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_potential_evaluates_on_a_gpu():
+    potential = Potential(new_model(SETTINGS).requires_grad_(False), ("Na", "Cl"), {})
+    (frame,) = load_frames([frames("TTT", np.random.default_rng(6))], ("Na", "Cl"), 4.0)
+    given = (frame.system.positions, frame.species, frame.system.box, frame.system.pbc)
+    at_home = potential.evaluate(*given)
+    there = replace(potential, model=potential.model.to("cuda")).evaluate(*given)
+    np.testing.assert_allclose(there.forces, at_home.forces, atol=1e-4)
