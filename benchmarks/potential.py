@@ -15,13 +15,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import potential_accuracy  # noqa: E402
 import potential_charges  # noqa: E402
 import potential_cost  # noqa: E402
+import potential_gpu  # noqa: E402
 import potential_race  # noqa: E402
 import potential_silicon  # noqa: E402
 from figures import machine, write  # noqa: E402
 
 PARTS = (
     potential_cost, potential_charges, potential_silicon, potential_accuracy,
-    potential_race,
+    potential_race, potential_gpu,
 )  # fmt: skip
 
 
