@@ -187,7 +187,7 @@ def energy_part(
 
 def _drift_check(value: float, error: float) -> Check:
     name, note = "NVE: drift of the energy", f"standard error {error:.1g}"
-    if abs(value) > DRIFT and abs(value) < 2.6 * error:
+    if DRIFT < abs(value) < DRIFT + 2.6 * error:
         return Check(name, abs(value), "meV/atom/ps", f"<= {DRIFT:g}", None,
                      note + ": run too short")  # fmt: skip
     if not math.isfinite(value):

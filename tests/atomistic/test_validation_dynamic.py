@@ -272,3 +272,11 @@ def test_an_explosion_is_told():
     start.positions[0] = start.positions[1] + 0.5
     with pytest.raises(StageError, match="unstable"):
         run(ase_engine(Argon()), start, MDSettings(30.0, 20 * FS, 0.0, 1), 50)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "ok"),
+    [(0.05, 1.0, True), (-0.12, 0.03, None), (0.2, 0.01, False), (np.nan, 0.0, False)],
+)
+def test_a_drift_fails_only_beyond_its_error(value, error, ok):
+    assert dynamic_parts._drift_check(value, error).ok is ok
