@@ -7,7 +7,7 @@ setup:
 demo: setup
 	@$(RUN)mesobridge run examples/nacl_interface/config.toml
 test: setup
-	@$(RUN)python -m pytest -q -m "not slow" -n 2
+	@$(RUN)python -m pytest -q -m "not slow" -n 2 --dist worksteal
 test-slow: setup
 	@$(RUN)python -m pytest -q -m slow
 lint: setup
