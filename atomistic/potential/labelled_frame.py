@@ -12,7 +12,7 @@ from ase.stress import voigt_6_to_full_3x3_stress
 
 from ...core.errors import InputError
 from ..oracle import TOTAL_CHARGE
-from .neighbours import near_pairs
+from .neighbours import near_pairs, spans
 
 #: Groups that hold single atoms in vacuum, in the spelling of common data sets.
 ISOLATED = ("isolated_atom", "isolatedatom")
@@ -106,10 +106,10 @@ def labelled_frame(
     if alone:
         atoms.pbc, group = False, ISOLATED[0]
         found = {keys.forces: np.zeros((1, 3)), **found}
-    lengths = atoms.cell.lengths()
-    if (atoms.pbc & (lengths == 0)).any() or (atoms.pbc.all() and atoms.cell.rank < 3):
-        raise lacking(path, i, "cell", "box vectors of the periodic directions",
-                      f"lengths {np.round(lengths, 3)} A, pbc {atoms.pbc}")  # fmt: skip
+    if not spans(atoms.cell.array, atoms.pbc):
+        got = f"{atoms.cell.array.round(3).tolist()} A, pbc {atoms.pbc}"
+        wanted = "independent box vectors of the periodic directions"
+        raise lacking(path, i, "cell", wanted, got)
     energy = _numbers(path, i, found, keys.energy, ())
     forces = _numbers(path, i, found, keys.forces, (len(atoms), 3))
     total = _total_charge(path, i, found, keys)

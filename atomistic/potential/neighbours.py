@@ -15,6 +15,9 @@ import vesin
 
 from ...core.errors import InputError
 
+#: Box vectors that repeat and span less (A) are no lattice.
+FLAT = 0.01
+
 
 @dataclass(frozen=True)
 class Neighbours:
@@ -56,14 +59,29 @@ def near_pairs(
     Raises
     ------
     InputError
-        When a position is not finite.
+        When a position is not finite, or box vectors that repeat are none.
     """
     check_finite(positions)  # of infinity the search would not end
+    if not spans(box, pbc):  # of NaN it ends the process
+        raise InputError(
+            "the box vectors that repeat span no lattice",
+            wanted="independent vectors of finite length (A)",
+            got=str(np.asarray(box).tolist()), mend="check the box and its unit",
+        )  # fmt: skip
     finder = vesin.NeighborList(cutoff=cutoff, full_list=True, sorted=True)
     i, j, s = finder.compute(
         points=positions, box=box, periodic=[bool(p) for p in pbc], quantities="ijS"
     )
     return i.astype(np.int64), j.astype(np.int64), s @ box
+
+
+def spans(box: np.ndarray, pbc: Sequence[bool]) -> bool:
+    """Whether box vectors (A) are finite, and those that repeat independent."""
+    box = np.asarray(box, float)
+    if not np.isfinite(box).all():
+        return False
+    repeats = box[np.asarray(pbc, bool)]
+    return bool(np.linalg.svd(repeats, compute_uv=False).min(initial=np.inf) > FLAT)
 
 
 def check_finite(positions: np.ndarray) -> None:

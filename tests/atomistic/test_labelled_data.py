@@ -204,6 +204,14 @@ BAD = {
         lambda a: with_labels(Atoms("OHH", a.positions, pbc=True)),
         "no usable cell",
     ),
+    "NaN cell": (
+        lambda a: with_labels(Atoms("OHH", a.positions, cell=nan(3), pbc=True)),
+        "frame 1 has no usable cell",
+    ),
+    "a cell without volume": (
+        lambda a: with_labels(Atoms("OHH", a.positions, cell=np.ones((3, 3)), pbc=True)),
+        "frame 1 has no usable cell",
+    ),
     "NaN charge": (charged("arrays", "charges", nan(2)), "charges(.|\n)*NaN"),
     "NaN total": (charged("info", "total_charge", np.nan), "total_charge(.|\n)*NaN"),
     "dipoles of atoms": (lambda a: with_labels(a, dipole=np.eye(3)), r"of shape \(3,"),

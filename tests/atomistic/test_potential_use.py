@@ -131,6 +131,16 @@ def test_calculator_refuses_what_it_cannot_do(path, potential, tmp_path):
         atoms.get_forces()
 
 
+@pytest.mark.parametrize("scale", [np.nan, np.inf, 0.0, [[1.0], [1.0], [0.0]]])
+def test_a_box_that_is_none_is_told(potential, scale):
+    """The search for neighbours would take the process with it."""
+    x, symbols, box = molecules()
+    box = np.where(box == 0, 0, np.multiply(np.where(box == 0, 1, box), scale))
+    for verlet in (None, VerletList(CUTOFF, 1.0)):
+        with pytest.raises(InputError, match="span no lattice"):
+            potential.evaluate(x, symbols, box, verlet=verlet)
+
+
 def test_a_kept_list_gives_a_new_list(potential):
     """Random walk with jumps over the boundary and a box that changes."""
     x, symbols, box = molecules()
