@@ -31,8 +31,9 @@ class VerletList:
     def __init__(self, cutoff: float, skin: float = 0.0):
         self.cutoff, self.skin = cutoff, skin
         self.builds = 0
-        self._start = np.empty((0, 3))
-        self._cell: tuple = ()
+        # Positions and cell it was made for, pairs and shifts: one value, so that threads
+        # which share a list never see a part of another's.
+        self._kept: tuple = (np.empty((0, 3)), (), None)
 
     def rows(
         self, positions: np.ndarray, box: np.ndarray, pbc: Sequence[bool]
@@ -55,28 +56,31 @@ class VerletList:
         """
         positions, box = np.asarray(positions, float), np.asarray(box, float)
         cell = (box.tobytes(), *map(bool, pbc))
-        if not self._holds(positions, cell):
-            self._build(positions, box, cell)
-        i, j = self._pairs
-        between = positions.take(j, axis=0) - positions.take(i, axis=0) + self._shift
+        kept = self._kept
+        if not self._holds(kept, positions, cell):
+            kept = self._build(positions, box, cell)
+        i, j, shift = kept[2]
+        between = positions.take(j, axis=0) - positions.take(i, axis=0) + shift
         square = np.einsum("ek,ek->e", between, between)
         _check_apart(square)
         inside = np.flatnonzero(square < self.cutoff**2)
         close = between.take(inside, axis=0)
         return padded(i[inside], j[inside], close, len(positions), self.cutoff)
 
-    def _holds(self, positions: np.ndarray, cell: tuple) -> bool:
-        if self.skin == 0 or cell != self._cell or positions.shape != self._start.shape:
+    def _holds(self, kept: tuple, positions: np.ndarray, cell: tuple) -> bool:
+        start, own, _ = kept
+        if self.skin == 0 or cell != own or positions.shape != start.shape:
             return False
-        moved = positions - self._start
+        moved = positions - start
         # Not "<": of NaN this is false as well.
         return bool(np.einsum("ik,ik->i", moved, moved).max() <= (0.5 * self.skin) ** 2)
 
-    def _build(self, positions: np.ndarray, box: np.ndarray, cell: tuple) -> None:
+    def _build(self, positions: np.ndarray, box: np.ndarray, cell: tuple) -> tuple:
         reach = self.cutoff + self.skin
-        *self._pairs, self._shift = near_pairs(positions, box, cell[1:], reach)
-        self._start, self._cell = positions.copy(), cell
+        kept = positions.copy(), cell, near_pairs(positions, box, cell[1:], reach)
+        self._kept = kept
         self.builds += 1
+        return kept
 
 
 def all_pairs(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -158,6 +159,20 @@ def test_a_kept_list_gives_a_new_list(potential):
         np.testing.assert_allclose(old.forces, new.forces, atol=1e-10)
         np.testing.assert_allclose(old.stress, new.stress, atol=1e-12)
     assert 3 <= kept.builds <= 12
+
+
+def test_threads_may_share_a_list():
+    """Two systems in turns, lists made at every call: never pairs of the other."""
+    kept, rng = VerletList(CUTOFF, 0.5), np.random.default_rng(0)
+    box = np.eye(3) * 12
+    systems = [rng.uniform(0, 12, (120, 3)) for _ in range(4)]
+    wanted = [VerletList(CUTOFF, 0.5).rows(x, box, ALL)[0] for x in systems]
+
+    def equal(k):
+        return np.array_equal(kept.rows(systems[k % 4], box, ALL)[0], wanted[k % 4])
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(equal, range(400)))
 
 
 def test_replicas_at_once_are_one_by_one(potential):
