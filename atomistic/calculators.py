@@ -87,6 +87,12 @@ class OpenMMCalculator(Calculator):
                 wanted=f"{self._system.getNumParticles()} atoms", got=str(len(atoms)),
                 mend="build the system from these atoms",
             )  # fmt: skip
+        if self._system.usesPeriodicBoundaryConditions() and atoms.cell.rank < 3:
+            raise InputError(
+                "atoms without a cell for a periodic OpenMM system",
+                wanted="three box vectors", got=f"{atoms.cell.rank}",
+                mend="atoms.set_cell(...)",
+            )  # fmt: skip
         if self._context is None:
             self._context = cpu_context(self._system)
         return self._context
@@ -106,15 +112,38 @@ def upright(atoms: Atoms) -> tuple[Atoms, np.ndarray]:
     if turned.cell.rank < 3:
         return turned, np.eye(3)
     cell, turn = turned.cell.standard_form()
-    if np.allclose(turn, np.eye(3), atol=1e-12):  # no rounding where nothing turns
+    if np.allclose(turn, np.eye(3), rtol=0, atol=1e-12):  # nothing turns: no rounding
         cell, turn = turned.cell, np.eye(3)
-    a, b, c = cell.array
-    b = b - a * np.round(b[0] / a[0])
-    c = c - b * np.round(c[1] / b[1])
-    c = c - a * np.round(c[0] / a[0])
-    turned.set_cell([a, b, c])
+    cell = np.tril(cell.array)
+    turned.set_cell(reduced(cell * np.sign(np.diag(cell))[:, None]))
     turned.set_positions(atoms.positions @ turn.T)
     return turned, turn
+
+
+def reduced(cell: np.ndarray) -> np.ndarray:
+    """The same lattice in vectors as short as OpenMM asks, of a lower triangular cell."""
+    a, b, c = np.array(cell, float)
+    b -= a * np.round(b[0] / a[0])
+    c -= b * np.round(c[1] / b[1])
+    c -= a * np.round(c[0] / a[0])
+    # At half a vector OpenMM does not forgive the last digit.
+    for vector, place, most in ((b, 0, a[0]), (c, 0, a[0]), (c, 1, b[1])):
+        vector[place] = np.clip(vector[place], -0.5 * most, 0.5 * most)
+    return np.array([a, b, c])
+
+
+def straight(atoms: Atoms) -> Atoms:
+    """A copy whose open box vectors, which may be missing, stand upright on all others.
+
+    So `upright` does not take them for vectors that repeat.
+    """
+    moved = atoms.copy()
+    cell = moved.cell.complete().array
+    for k in np.flatnonzero(~moved.pbc):
+        normal = np.cross(*np.delete(cell, k, 0))
+        cell[k] = normal * (cell[k] @ normal) / (normal @ normal)
+    moved.set_cell(cell)
+    return moved
 
 
 def read_system(path: Path | str) -> openmm.System:
@@ -166,8 +195,8 @@ def _stress(
 ) -> np.ndarray:
     """Stress (kJ/mol/nm^3) by central differences of the energy under strain.
 
-    Shears are upper-triangular rotations of symmetric strain, so that the box stays in
-    OpenMM's reduced form; the energy does not feel the rotation.
+    Shears are rotated symmetric strains, so that the box stays lower triangular; the
+    energy does not feel the rotation.
     """
     stress = np.zeros((3, 3))
     for i in range(3):
@@ -176,7 +205,7 @@ def _stress(
             for sign in (1, -1):
                 deform = np.eye(3)
                 deform[i, j] += sign * strain
-                context.setPeriodicBoxVectors(*(cell @ deform))
+                context.setPeriodicBoxVectors(*reduced(cell @ deform))
                 context.setPositions(positions @ deform)
                 energy.append(
                     context.getState(getEnergy=True).getPotentialEnergy()._value

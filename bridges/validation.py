@@ -14,7 +14,7 @@ from ase import Atoms
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..atomistic.calculators import upright
+from ..atomistic.calculators import straight, upright
 from ..atomistic.validation import dynamic_parts, static_parts
 from ..atomistic.validation.crystal import parse_crystal, relaxed, supercell
 from ..atomistic.validation.dynamics import Run
@@ -187,7 +187,7 @@ class _Job:
 
     def _start(self) -> Atoms:
         if self.crystal is None:
-            return upright(self.frames[-1])[0]
+            return upright(straight(self.frames[-1]))[0]
         rest = relaxed(self.crystal, self.subject.exact, cell=True)
         return upright(supercell(rest, SIDE))[0]
 
