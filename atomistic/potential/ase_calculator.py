@@ -72,14 +72,15 @@ class MesobridgeCalculator(Calculator):
             )
         self.potential, self.charge = potential, charge
         self._verlet = VerletList(potential.model.cutoff, skin)
+        self._last = 0.0  # total charge of the last calculation
 
     def _total(self, atoms) -> float:
         return total_charge(atoms.info) if self.charge is None else self.charge
 
     def check_state(self, atoms, tol=1e-15):
-        """What has changed since the last calculation; ASE does not look at `info`."""
+        """What has changed since the last calculation; ASE does not look at charges."""
         changes = super().check_state(atoms, tol)
-        if not changes and self._total(atoms) != self._total(self.atoms):
+        if not changes and self._total(atoms) != self._last:
             changes = ["charge"]
         return changes
 
@@ -87,12 +88,13 @@ class MesobridgeCalculator(Calculator):
         """Fill ``results``; see `ase.calculators.calculator.Calculator`."""
         super().calculate(atoms, properties, system_changes)
         atoms = self.atoms if atoms is None else atoms
+        self._last = self._total(atoms)
         found = self.potential.evaluate(
             atoms.positions,
             atoms.symbols,
             atoms.cell.array,
             atoms.pbc,
-            self._total(atoms),
+            self._last,
             stress="stress" in properties,
             verlet=self._verlet,
         )

@@ -280,6 +280,8 @@ def test_ase_and_many_at_once_take_charges(potential):
     atoms.calc = MesobridgeCalculator(potential, charge=1.0)
     assert atoms.get_potential_energy() == pytest.approx(alone.energy, abs=1e-10)
     assert atoms.get_charges().sum() == pytest.approx(1.0, abs=1e-12)
+    atoms.calc.charge = 0.0  # what was calculated is not that of the new one
+    assert atoms.get_charges().sum() == pytest.approx(0.0, abs=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["crystal", "slab", "cluster"])
