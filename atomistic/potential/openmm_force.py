@@ -10,12 +10,13 @@ import numpy as np
 import openmm
 
 from ...core.artefact import sha256
+from ...core.errors import InputError, SchemaError
 from ...core.units import EV, KJ_MOL
 from ..oracle import Oracle
 from .baseline import Baseline
 from .data import species_numbers
 from .evaluation import CalculatorPotential, Evaluation
-from .potential import Potential, cached_potential, load_potential
+from .potential import Potential, load_potential
 from .verlet import VerletList
 
 _ENERGY = EV / KJ_MOL  # kJ/mol per eV
@@ -62,7 +63,12 @@ def to_openmm(
     ------
     SchemaError
         When the file is broken, of another baseline, or a species is unknown.
+    InputError
+        When `pbc` is not three of T and F.
     """
+    if len(pbc) != 3 or set(pbc) - {"T", "F"}:
+        raise InputError("periodic directions", wanted='"TTT", "TTF", ... or "FFF"',
+                         got=repr(pbc))  # fmt: skip
     if isinstance(source, (str, Path)):
         path = str(Path(source).resolve())
         known = load_potential(path, baseline=baseline, device=device).species
@@ -79,6 +85,17 @@ def to_openmm(
     force.setUsesPeriodicBoundaryConditions("T" in pbc)
     force.setForceGroup(force_group)
     return force
+
+
+@functools.lru_cache(maxsize=4)
+def cached_potential(path: str, digest: str, **options) -> Potential:
+    """`load_potential`, once per process and content (`digest` is the file's SHA-256)."""
+    if sha256(path) != digest:
+        raise SchemaError(
+            f"{path} has changed since the force was made", wanted=digest,
+            got=sha256(path), mend="make the force again",
+        )  # fmt: skip
+    return load_potential(path, **options)
 
 
 class _Force:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ...core.artefact import read_model, sha256, write_model
+from ...core.artefact import read_model, write_model
 from ...core.errors import InputError, SchemaError
 from .baseline import Baseline, checked_baseline, record_beside
 from .data import System, species_numbers
@@ -167,7 +166,14 @@ class Potential:
         """Place of each species in `Potential.species`; numbers stay as they are."""
         numbers = np.asarray(species)
         if numbers.dtype.kind not in "iu":
-            numbers = species_numbers(numbers, self.species)
+            return species_numbers(numbers, self.species)
+        strange = numbers[(numbers < 0) | (numbers >= len(self.species))]
+        if len(strange):
+            raise SchemaError(
+                "the potential does not know this species", got=str(strange[0]),
+                wanted=f"symbols, or their places in {self.species}",
+                mend="give symbols in place of atomic numbers",
+            )  # fmt: skip
         return numbers.astype(np.int64)
 
     def of_rows(
@@ -228,6 +234,11 @@ class Potential:
 
     def _given(self, rows, numbers, index) -> tuple[torch.Tensor, ...]:
         """Vectors, species and neighbours on the device of the network."""
+        if not 0 < len(numbers) == len(rows):
+            raise InputError(
+                "positions and species do not fit", wanted="a species for each atom",
+                got=f"{len(rows)} atoms, {len(numbers)} species",
+            )  # fmt: skip
         tensors = (
             torch.as_tensor(rows, dtype=self.model.dtype), torch.from_numpy(numbers),
             torch.from_numpy(index),
@@ -334,14 +345,3 @@ def load_potential(
         )  # fmt: skip
     run = Compiled() if compile else by_hand
     return Potential(model.to(device), settings.species, header, added, run)
-
-
-@functools.lru_cache(maxsize=4)
-def cached_potential(path: str, digest: str, **options) -> Potential:
-    """`load_potential`, once per process and content (`digest` is the file's SHA-256)."""
-    if sha256(path) != digest:
-        raise SchemaError(
-            f"{path} has changed since the force was made", wanted=digest,
-            got=sha256(path), mend="make the force again",
-        )  # fmt: skip
-    return load_potential(path, **options)

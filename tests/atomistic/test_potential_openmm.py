@@ -238,6 +238,13 @@ def test_serialised_with_a_baseline(tmp_path):
         to_openmm(path, symbols)
 
 
+@pytest.mark.parametrize("pbc", ["ttt", "TT", "TTTT", "xyz", (True, True, True)])
+def test_periodic_directions_are_letters(path, pbc):
+    """Whatever is no T would not repeat, and nobody would notice."""
+    with pytest.raises(InputError, match="periodic directions"):
+        to_openmm(path, ["O"], pbc=pbc)
+
+
 def test_what_is_no_calculator_is_told():
     system, x = argon(to_openmm(io.StringIO, ["Ar"] * 64))
     with pytest.raises(openmm.OpenMMException, match="no ASE calculator"):

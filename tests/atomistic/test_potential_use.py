@@ -132,6 +132,19 @@ def test_calculator_refuses_what_it_cannot_do(path, potential, tmp_path):
         atoms.get_forces()
 
 
+def test_species_that_do_not_fit_are_told(potential):
+    x, symbols, box = molecules()
+    atomic = [{"O": 8, "H": 1}[s] for s in symbols]
+    for wrong in (atomic, np.full(len(x), -1)):
+        with pytest.raises(SchemaError, match="(?s)does not know.*atomic numbers"):
+            potential.evaluate(x, wrong, box)
+    for species in (symbols[:-1], symbols * 2, []):
+        with pytest.raises(InputError, match="positions and species do not fit"):
+            potential.evaluate(x, species, box)
+    with pytest.raises(InputError, match="0 atoms"):
+        potential.evaluate(np.zeros((0, 3)), [], box)
+
+
 @pytest.mark.parametrize("scale", [np.nan, np.inf, 0.0, [[1.0], [1.0], [0.0]]])
 def test_a_box_that_is_none_is_told(potential, scale):
     """The search for neighbours would take the process with it."""
