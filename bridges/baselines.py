@@ -16,7 +16,7 @@ from ..atomistic.calculators import from_module
 from ..atomistic.oracle import Oracle, label
 from ..atomistic.potential import NamedBaseline
 from ..atomistic.potential.baseline import agrees, subtracted
-from ..atomistic.potential.train import digest
+from ..atomistic.potential.data import digest
 from ..core.artefact import read_dataset, write_dataset
 from ..core.errors import InputError, MesobridgeError
 from ..core.units import EV
@@ -121,7 +121,7 @@ def _path(ds: xr.Dataset, chosen: Chosen, folder: Path) -> Path:
     """File of the labels of a data set."""
     what = dict(chosen.named.values()) if chosen.named else {"source": chosen.source}
     what.pop("path", None)  # the hash tells
-    text = json.dumps([digest([ds]), ds.attrs.get("pbc", "TTT"), what], sort_keys=True)
+    text = json.dumps([digest([ds]), what], sort_keys=True)
     return folder / LABELS / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.nc"
 
 

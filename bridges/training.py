@@ -14,9 +14,10 @@ import xarray as xr
 
 from ..atomistic.potential import TrainingResult, TrainingSettings, save_potential
 from ..atomistic.potential.consistency import Consistency, check_units
+from ..atomistic.potential.data import digest
 from ..atomistic.potential.reading import is_isolated, read_labelled, split
 from ..atomistic.potential.settings import check_device
-from ..atomistic.potential.train import STATE, belongs, digest, stored_note, train
+from ..atomistic.potential.train import STATE, belongs, stored_note, train
 from ..core.artefact import sha256, write_json, write_text
 from ..core.errors import InputError
 from .baselines import Chosen, choose, forget, labelled, without

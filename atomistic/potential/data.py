@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -70,6 +71,10 @@ class System:
     born: np.ndarray | None = None
 
 
+#: Variables that tell data sets apart.
+NUMBERS = (
+    "positions", "forces", "energy", "stress", "box", "charge", "dipole", "born_charge",
+)  # fmt: skip
 #: Part of the rows that neighbours must fill, or pairs are listed one by one.
 FULL_ROWS = 0.5
 
@@ -108,6 +113,21 @@ class Batch:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         moved = {k: v.to(device) for k, v in values.items() if isinstance(v, Tensor)}
         return Batch(**values | moved)
+
+
+def digest(sets: Sequence[xr.Dataset]) -> str:
+    """What tells data sets apart: SHA-256 of frames, their labels and groups."""
+    found = hashlib.sha256()
+    for ds in sets:
+        for key in NUMBERS:
+            if key in ds:
+                found.update(np.ascontiguousarray(ds[key].values).tobytes())
+        for key in ("species", "group"):
+            if key in ds:
+                found.update(",".join(map(str, ds[key].values)).encode())
+        for key, usual in (("charge_number", 0), ("pbc", "TTT")):
+            found.update(str(ds.attrs.get(key, usual)).encode())
+    return found.hexdigest()
 
 
 def load_frames(
@@ -224,6 +244,7 @@ def batch(frames: Sequence[Frame], cutoff: float, dtype: torch.dtype) -> Batch:
         forces=tensor(np.concatenate([f.forces for f in frames])),
         virial=tensor([none if f.virial is None else f.virial for f in frames]),
         has_virial=tensor([f.virial is not None for f in frames]),
-        volume=tensor([f.volume for f in frames]),
+        # Molecules may have no box: nothing is to be divided by its volume.
+        volume=tensor([1.0 if f.virial is None else f.volume for f in frames]),
         systems=tuple(f.system for f in frames if f.system is not None),
     )

@@ -28,7 +28,7 @@ from ...core.units import ANGSTROM
 from .baseline import baseline_record
 from .charges import first_energy
 from .core_repulsion import closest_pairs, nuclear_charges
-from .data import Frame, batch, load_frames
+from .data import Frame, batch, digest, load_frames
 from .loss import errors_of, frame_weights, loss, squared_errors
 from .settings import TrainingResult, TrainingSettings, build_model, new_model
 
@@ -40,10 +40,6 @@ Progress = Callable[[float, float, str], None]
 STORE_EVERY, CURVE_FRAMES = 10.0, 48
 #: File of the state, steps of warm-up, largest norm of a gradient.
 STATE, WARM_UP, CLIP = "training.safetensors", 50, 5.0
-#: Variables that tell data sets apart.
-LABELS = (
-    "positions", "forces", "energy", "stress", "box", "charge", "dipole", "born_charge",
-)  # fmt: skip
 
 
 def train(
@@ -71,7 +67,8 @@ def train(
     Raises
     ------
     InputError
-        When there are fewer frames than a batch, or the loss is not finite.
+        When there are fewer frames than a batch, none to be patient about, or the loss
+        is not finite.
     """
     cutoff = settings.cutoff / ANGSTROM
     baseline = baseline_record([*training, *validation])
@@ -94,18 +91,6 @@ def train(
     if store is not None:
         run.save(store)
     return replace(run.result(), baseline=baseline)
-
-
-def digest(sets: Sequence[xr.Dataset]) -> str:
-    """What tells data sets apart: SHA-256 of positions and labels."""
-    found = hashlib.sha256()
-    for ds in sets:
-        for key in LABELS:
-            if key in ds:
-                found.update(np.ascontiguousarray(ds[key].values).tobytes())
-        found.update(",".join(ds["species"].values).encode())
-        found.update(str(ds.attrs.get("charge_number", 0)).encode())
-    return found.hexdigest()
 
 
 def stored_note(path: Path) -> dict:
@@ -150,6 +135,11 @@ class _Training:
                 "too few frames to train on", got=str(len(self.frames)),
                 wanted=f"at least {s.batch * self.processes} (one batch)",
                 mend="sample more frames or make the batch smaller",
+            )  # fmt: skip
+        if s.patience and not held_out:
+            raise InputError(
+                "patience without validation frames", got="none", wanted="at least one",
+                mend="hold frames out, or leave patience at zero",
             )  # fmt: skip
         self.held_out = held_out[:: max(1, math.ceil(len(held_out) / CURVE_FRAMES))]
         torch.manual_seed(s.seed)

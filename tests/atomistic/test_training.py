@@ -14,12 +14,17 @@ from ase.io import write
 from molecules import pair, springs
 
 from mesobridge.atomistic.potential import TrainingSettings, train
-from mesobridge.atomistic.potential.data import batch, load_frames
+from mesobridge.atomistic.potential.data import batch, digest, load_frames
 from mesobridge.atomistic.potential.loss import loss
 from mesobridge.atomistic.potential.predictions import error_table, predict, row_of
 from mesobridge.atomistic.potential.reading import read_labelled, split
 from mesobridge.atomistic.potential.settings import build_model
-from mesobridge.atomistic.potential.train import reference_energies
+from mesobridge.atomistic.potential.train import (
+    STATE,
+    belongs,
+    reference_energies,
+    stored_note,
+)
 from mesobridge.core.artefact import write_dataset
 from mesobridge.core.errors import InputError
 
@@ -200,3 +205,34 @@ def test_bad_settings_are_refused():
         replace(SETTINGS, dtype="float16")
     with pytest.raises(InputError, match="device"):
         replace(SETTINGS, device="abacus")
+
+
+def test_patience_needs_something_to_judge_by(sets):
+    """Every point would be as good as the first, whose weights are hardly trained."""
+    with pytest.raises(InputError, match="patience without validation"):
+        train(sets[0], [], replace(SETTINGS, patience=2))
+
+
+def test_molecules_need_no_box(sets):
+    """Nothing is divided by a volume that is zero; beside cells with stress, neither."""
+    boxless = [ds.assign(box=0 * ds["box"]) for ds in sets[0]]
+    s = replace(SETTINGS, steps=3, points=1)
+    with_, without = train(sets[0], sets[0], s), train(boxless, boxless, s)
+    for name, value in with_.tensors.items():
+        np.testing.assert_array_equal(without.tensors[name], value)
+    assert without.curve == with_.curve
+
+
+@pytest.mark.parametrize("what", ["pbc", "group", "charge"])
+def test_data_that_differ_are_not_taken_up(sets, tmp_path, what):
+    s = replace(SETTINGS, steps=2, points=1)
+    train(*sets, s, tmp_path)
+    one = sets[0][0]
+    other = {
+        "pbc": one.assign_attrs(pbc="TTF"),
+        "group": one.assign(group=one["group"][::-1].astype(object) + "-2"),
+        "charge": one.assign_attrs(charge_number=1),
+    }[what]  # fmt: skip
+    note = stored_note(tmp_path / STATE)
+    assert belongs(note, s, digest([*sets[0], *sets[1]]))
+    assert not belongs(note, s, digest([other, *sets[0][1:], *sets[1]]))
