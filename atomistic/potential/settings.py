@@ -12,6 +12,10 @@ from ...core.errors import InputError
 from ...core.units import ANGSTROM
 from .model import CartesianACE
 
+#: Settings that count something; a longer cut-off (A) is meant in other units.
+NUMBERS = ("channels", "radial", "hidden", "layers", "steps", "batch", "points")
+LARGEST = 100.0
+
 
 def check_device(name: str, *, here: bool = True) -> None:
     """Refuse what is no device of torch, and one that is not `here`.
@@ -105,6 +109,16 @@ class TrainingSettings:
             raise InputError("precision of the training", wanted="float32 or float64",
                              got=self.dtype)  # fmt: skip
         check_device(self.device, here=False)
+        if not 0 < self.cutoff / ANGSTROM < LARGEST:
+            raise InputError("cut-off of the network", wanted="metres, such as 5e-10",
+                             got=f"{self.cutoff:g}")  # fmt: skip
+        if not 0 < len(self.species) == len(set(self.species)):
+            raise InputError("species of the network", got=str(self.species),
+                             wanted="one or more symbols, each once")  # fmt: skip
+        for name in NUMBERS:
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} of the training", wanted="one or more",
+                                 got=str(getattr(self, name)))  # fmt: skip
 
     @property
     def label_weights(self) -> dict[str, float]:

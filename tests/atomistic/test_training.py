@@ -205,6 +205,15 @@ def test_bad_settings_are_refused():
         replace(SETTINGS, dtype="float16")
     with pytest.raises(InputError, match="device"):
         replace(SETTINGS, device="abacus")
+    for cutoff in (4.0, 0.0, -4e-10, np.nan):
+        with pytest.raises(InputError, match="metres"):
+            replace(SETTINGS, cutoff=cutoff)
+    for name in ("steps", "batch", "layers", "points"):
+        with pytest.raises(InputError, match=f"{name} of the training"):
+            replace(SETTINGS, **{name: 0})
+    for species in ((), ("H", "O", "H")):
+        with pytest.raises(InputError, match="each once"):
+            replace(SETTINGS, species=species)
 
 
 def test_patience_needs_something_to_judge_by(sets):
