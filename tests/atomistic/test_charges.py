@@ -203,6 +203,17 @@ def test_mesh_equals_the_sum_over_wave_vectors(kind, monkeypatch):
     assert errors[1] < errors[0] / 20  # splines of order six: more than fourth power
 
 
+def test_both_sums_end_with_two_continuous_derivatives():
+    """They fall as the cube of the distance to their ends, in space and in waves."""
+    width = CUTOFF / ewald.SPLIT
+    left = torch.tensor([1.0, 2e-3, 1e-3, -1e-9]).double()  # the first wave counts apart
+    near = ewald.near_kernel(CUTOFF * (1 - left[1:]), CUTOFF)
+    waves = ewald._wave_kernel((ewald.SPLIT / width * (1 - left)) ** 2, width)[1:]
+    for value in (near, waves):
+        assert float(torch.log2(value[0] / value[1])) == pytest.approx(3, abs=0.1)
+        assert float(value[2]) == 0
+
+
 @pytest.mark.parametrize("kind", ["crystal", "slab", "cluster"])
 def test_symmetries(potential, kind):
     x, s, box, pbc = in_place(kind)
