@@ -3,13 +3,14 @@
 import numpy as np
 import openmm
 import pytest
-from ase import units
+from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.calculator import Calculator, all_changes
 
 from mesobridge.atomistic.validation import dynamic_parts
 from mesobridge.atomistic.validation.canonical import canonical_test, inefficiency
 from mesobridge.atomistic.validation.conservation import drift, order
+from mesobridge.atomistic.validation.consistency import pressures
 from mesobridge.atomistic.validation.dynamic_parts import Plan
 from mesobridge.atomistic.validation.dynamics import (
     ase_engine,
@@ -84,6 +85,43 @@ def test_drift_has_its_error():
     assert np.mean(np.abs(misses) < 3) > 0.85
     assert 0.3 < np.std(misses) < 1.6
     assert order([1, 2, 4], [0.1, 0.4, 1.6]) == pytest.approx(2)
+
+
+class Nothing(Calculator):
+    """Atoms that do not feel each other."""
+
+    implemented_properties = ["energy", "forces", "stress"]
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        forces = np.zeros((len(self.atoms), 3))
+        self.results = {"energy": 0.0, "forces": forces, "stress": np.zeros(6)}
+
+
+def test_the_pressure_of_an_ideal_gas():
+    frames = [Atoms("Ar3", np.eye(3), cell=[9, 10, 11], pbc=True)] * 2
+    found = pressures(Nothing(), frames, 300.0)
+    wanted = 3 * 1.380649e-23 * 300 / 990e-30 / 1e9
+    for name in ("virial", "volume"):
+        assert found[name]["value"] == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["ase", "openmm"])
+def test_friction_is_what_is_asked_for(name):
+    """Velocities of free atoms forget their start at its rate, and stay as warm."""
+    engine = ase_engine(Nothing()) if name == "ase" else openmm_engine(lambda atoms: [])
+    start = thermal(Atoms("Ar2000", np.zeros((2000, 3))), 300.0, 1)
+    friction, time = 2e12, 0.4 * PS
+    mover = engine(start, MDSettings(300.0, 4 * FS, friction, 5), 5)
+    mover.step(100)
+    *_, velocities = mover.observe()
+    before = start.get_velocities()
+    left = (velocities * before).sum() / (before**2).sum()
+    assert left == pytest.approx(
+        np.exp(-friction * time), abs=0.05
+    )  # four times its error
+    kinetic = 0.5 * (start.get_masses()[:, None] * velocities**2).sum()
+    assert kinetic == pytest.approx(3000 * units.kB * 300, rel=0.08)
 
 
 class Argon(Calculator):
