@@ -28,7 +28,7 @@ def parse_crystal(text: str) -> Atoms:
     Raises
     ------
     InputError
-        When it is neither, or charged.
+        When it is neither, charged, or does not repeat in all directions.
     """
     if Path(text).is_file():
         from .labels import read_frames
@@ -38,6 +38,11 @@ def parse_crystal(text: str) -> Atoms:
             raise InputError(
                 f"{text} is charged", wanted="a neutral crystal", got=f"{charge:+g} e",
                 mend="give it as --data: its pressure depends on the background charge",
+            )  # fmt: skip
+        if not (crystal.pbc.all() and crystal.cell.rank == 3):
+            raise InputError(
+                f"{text} is no crystal", wanted="a cell that repeats along x, y and z",
+                got=f"pbc {crystal.pbc.tolist()}", mend="give it as --data",
             )  # fmt: skip
         return crystal
     try:

@@ -305,6 +305,16 @@ def test_structures_that_differ_are_told_and_equal_ones_pass():
     assert 0.3 < np.mean(p) < 0.7
 
 
+def test_a_molecule_is_no_crystal(tmp_path):
+    for atoms in (
+        Atoms("Ar2", np.eye(3)[:2]),
+        Atoms("Ar", cell=[3, 3, 9], pbc=(1, 1, 0)),
+    ):
+        atoms.write(tmp_path / "a.xyz", format="extxyz")
+        with pytest.raises(InputError, match="no crystal"):
+            parse_crystal(str(tmp_path / "a.xyz"))
+
+
 def test_crystals_are_read_and_turned():
     salt = parse_crystal("NaCl rocksalt 5.64")
     assert salt.get_chemical_formula() == "ClNa"
