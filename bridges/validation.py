@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from ase import Atoms
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -122,6 +123,11 @@ class _Job:
         self.crystal = parse_crystal(request.crystal) if request.crystal else None
         self.reference = read_frames(request.reference) if request.reference else []
         self._nvt: Run | None = None
+        self._digest = subject.digest
+        if (
+            subject.digest == subject.name
+        ):  # a calculator: its name may stay as it changes
+            self._digest += self._fingerprint()
         self.scratch = request.out / "scratch" / self._key("temperature")[:16]
 
     def parts(self) -> Iterator[tuple[str, Callable[[Tell], dict]]]:
@@ -159,6 +165,13 @@ class _Job:
         write_json(path, made)
         return made
 
+    def _fingerprint(self) -> str:
+        """What a calculator says of one frame, in digits that do not depend on noise."""
+        atoms = self._moved()[0].copy()
+        atoms.calc = self.subject.used
+        forces = float(np.sqrt((atoms.get_forces() ** 2).mean()))
+        return f"{round(atoms.get_potential_energy(), 5):.4e} {round(forces, 5):.3e}"
+
     def _key(self, name: str) -> str:
         """Hash of all that a part depends on."""
         given = {}
@@ -166,17 +179,21 @@ class _Job:
             value = getattr(self.request, field)
             is_file = field in FILES and value is not None and Path(value).is_file()
             given[field] = sha256(value) if is_file else str(value)
-        text = json.dumps([self.subject.digest, given], sort_keys=True)
+        text = json.dumps([self._digest, given], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _derivatives(self, tell: Tell) -> dict:
+        return static_parts.derivative_part(self.subject, self._moved(), tell)
+
+    def _moved(self) -> list[Atoms]:
+        """Frames away from rest."""
         every = max(1, len(self.frames) // DERIVATIVES)
         frames = self.frames[::every][:DERIVATIVES]
         if self.crystal is not None and not frames:
             frames = [supercell(self.crystal, SIDE / 2) for _ in range(2)]
             for i, atoms in enumerate(frames):
                 atoms.rattle(0.1, seed=self.request.seed + i)
-        return static_parts.derivative_part(self.subject, frames, tell)
+        return frames
 
     def _plan(self) -> dynamic_parts.Plan:
         r = self.request

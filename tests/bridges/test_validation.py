@@ -93,6 +93,20 @@ def test_argon_is_validated_and_parts_are_kept(tmp_path, frames):
     assert {p: p.stat().st_mtime_ns for p in (out / "parts").iterdir()} == times
 
 
+def test_parts_of_another_calculator_of_that_name_are_not_kept(tmp_path, frames):
+    """As of a module that was edited."""
+    found = []
+    for epsilon in (0.0104, 0.0105):
+        argon = Argon()
+        argon.parameters["epsilon"] = epsilon
+        done = validate(
+            request(tmp_path / "out", data=frames), of_calculator(argon, "my")
+        )
+        rows = done["parts"]["errors"]["figures"]["rows"]
+        found.append(row_of(rows, "forces")["rmse"]["value"])
+    assert found[1] > found[0] + 1.0
+
+
 def test_a_wrong_stress_fails(tmp_path, frames, mesobridge, monkeypatch):
     module = types.ModuleType("toy_argon")
     module.wrong = lambda: Argon(1.1)
