@@ -165,4 +165,9 @@ def _rebuilt(record: Mapping, path: Path | str) -> NamedBaseline:
         )  # fmt: skip
     mend = "use the version that wrote it, or give baseline=CALCULATOR"
     named = checked(NamedBaseline, record["spec"], f"{path}: its baseline", mend)
+    if named.path is not None and named.sha256 is None:  # any file, also this one
+        raise SchemaError(
+            f"{path}: its baseline has no hash", wanted="sha256 of the baseline's file",
+            got=named.path, mend="train again",
+        )  # fmt: skip
     return named.located(Path(path).parent)

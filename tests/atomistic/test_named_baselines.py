@@ -164,6 +164,16 @@ def test_another_baseline_than_the_name_says_is_found_out(files, labels, tmp_pat
         load_potential(path)
 
 
+def test_a_file_without_its_hash_is_not_followed(files, labels, tmp_path):
+    """It could be any file: of itself there would be no end."""
+    result = train([without_baseline(labels, files["potential"])], [], SETTINGS)
+    path = tmp_path / "p.safetensors"
+    spec = {"kind": "potential", "path": str(path)}
+    save_potential(path, replace(result, baseline={**result.baseline, "spec": spec}), {})
+    with pytest.raises(SchemaError, match="(?s)no hash.*p.safetensors"):
+        load_potential(path)
+
+
 def test_a_name_that_is_not_known_is_refused(labels, tmp_path):
     record = train([without_baseline(labels, NamedBaseline(kind="zbl"))], [], SETTINGS)
     path = untrained(tmp_path / "p.safetensors", baseline=record.baseline)
