@@ -223,7 +223,8 @@ class Potential:
             self.model, vectors, kinds, near, system
         )
         forces = forces_on_atoms(slopes, near, None, len(numbers)) - charged.positions
-        virial = torch.einsum("nki,nkj->ij", vectors, slopes) + charged.strain
+        strain = torch.bmm(vectors.transpose(1, 2), slopes).double().sum(0)
+        virial = strain + charged.strain
         volume = abs(float(np.linalg.det(system.box)))
         return Evaluation(
             float(each.sum()) + charged.energy,
@@ -332,7 +333,7 @@ def load_potential(
         )
         tensors = {k: torch.from_numpy(v) for k, v in arrays.items()}
         model = build_model(settings, tensors)
-    except (RuntimeError, TypeError) as exc:
+    except (KeyError, RuntimeError, TypeError) as exc:
         raise SchemaError(
             f"{path}: weights and settings do not fit", wanted="those of one training",
             got=str(exc).splitlines()[0], mend="train again",

@@ -21,6 +21,7 @@ from mesobridge.atomistic.potential import (
     load_potential,
 )
 from mesobridge.atomistic.potential.neighbours import near_pairs
+from mesobridge.core.artefact import read_model, write_model
 from mesobridge.core.errors import InputError, SchemaError
 
 ALL = (True, True, True)
@@ -143,6 +144,26 @@ def test_species_that_do_not_fit_are_told(potential):
             potential.evaluate(x, species, box)
     with pytest.raises(InputError, match="0 atoms"):
         potential.evaluate(np.zeros((0, 3)), [], box)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"channels": 7}, {"layers": 1}, {"species": ("O",)}, {"colour": 3}, {"cutoff": "a"}],
+)
+def test_a_file_whose_parts_do_not_fit_is_told(path, tmp_path, wrong):
+    header, tensors = read_model(path, "potential/1")
+    for settings in ({**header["settings"], **wrong}, None):
+        changed = {**header, "settings": settings}
+        changed["species"] = wrong.get("species", header["species"])
+        if settings is None:
+            del changed["settings"]
+        write_model(tmp_path / "p.safetensors", "potential/1", changed, tensors)
+        with pytest.raises(SchemaError, match="weights and settings do not fit"):
+            load_potential(tmp_path / "p.safetensors")
+    changed = {**header, "architecture": "cartesian-ace/1"}
+    write_model(tmp_path / "p.safetensors", "potential/1", changed, tensors)
+    with pytest.raises(SchemaError, match="unknown architecture"):
+        load_potential(tmp_path / "p.safetensors")
 
 
 @pytest.mark.parametrize("scale", [np.nan, np.inf, 0.0, [[1.0], [1.0], [0.0]]])
