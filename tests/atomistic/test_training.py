@@ -216,6 +216,16 @@ def test_bad_settings_are_refused():
             replace(SETTINGS, species=species)
 
 
+def test_the_average_forgets_the_first_weights(sets):
+    """After one step it is what that gave, however slowly it moves later on."""
+    slow, quick = (
+        train(sets[0], [], replace(SETTINGS, steps=1, average=a)).tensors
+        for a in (0.9999, 0.0)
+    )
+    for name, value in slow.items():
+        np.testing.assert_array_equal(value, quick[name])
+
+
 def test_patience_needs_something_to_judge_by(sets):
     """Every point would be as good as the first, whose weights are hardly trained."""
     with pytest.raises(InputError, match="patience without validation"):

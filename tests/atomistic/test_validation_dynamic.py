@@ -1,5 +1,7 @@
 """Dynamic validation: right models pass, wrong ones are caught, alarms are rare."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import openmm
 import pytest
@@ -122,6 +124,38 @@ def test_friction_is_what_is_asked_for(name):
     )  # four times its error
     kinetic = 0.5 * (start.get_masses()[:, None] * velocities**2).sum()
     assert kinetic == pytest.approx(3000 * units.kB * 300, rel=0.08)
+
+
+class Wells(Nothing):
+    """Every atom in a well of its own at the origin, in eV/A^2."""
+
+    stiffness = 5.0
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.results["forces"] = -self.stiffness * self.atoms.positions
+        self.results["energy"] = 0.5 * self.stiffness * (self.atoms.positions**2).sum()
+
+
+def test_the_error_of_a_step_is_that_of_an_oscillator():
+    """Verlet's kinetic energy falls behind its potential energy by that part."""
+    mass, dt, kT = 39.948, 40 * FS, units.kB * 300
+    wanted = Wells.stiffness / mass * (40 * units.fs) ** 2 / 4
+    mover = ase_engine(Wells())(
+        Atoms("Ar", [[1.0, 0, 0]]), MDSettings(300.0, dt, 0.0, 1), 1
+    )
+    potential, kinetic = 0.0, 0.0
+    for _ in range(2000):
+        mover.step(1)
+        one, other, *_ = mover.observe()
+        potential, kinetic = potential + one, kinetic + other
+    assert 1 - kinetic / potential == pytest.approx(wanted, rel=0.02)
+
+    x = np.random.default_rng(0).normal(0, np.sqrt(kT / Wells.stiffness), (2000, 3))
+    nvt = SimpleNamespace(frames=lambda n: [Atoms("Ar2000", x)])
+    subject = of_calculator(Wells(), "wells")
+    found = dynamic_parts.step_error(subject, Plan(None, 300.0, dt, PS), nvt)
+    assert found == pytest.approx(wanted, rel=0.08)  # four standard errors
 
 
 class Argon(Calculator):

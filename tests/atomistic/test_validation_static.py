@@ -300,7 +300,10 @@ def test_structures_that_differ_are_told_and_equal_ones_pass():
     other = difference(found(20), found(20, bond=2.0))["Cl-Na"]
     assert other["p"] < 0.01
     assert other["excess"] > 0.5
-    p = [d["p"] for _ in range(12) for d in difference(found(12), found(12)).values()]
+    same = [d for _ in range(12) for d in difference(found(12), found(12)).values()]
+    p = [d["p"] for d in same]
+    # Noise alone exceeds its own mean about as often as not.
+    assert 0.3 < np.mean([d["excess"] == 0 for d in same]) < 0.9
     assert sum(x < 0.01 for x in p) <= 3  # 0.4 expected of 36
     assert 0.3 < np.mean(p) < 0.7
 
