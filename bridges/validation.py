@@ -15,7 +15,7 @@ from ase import Atoms
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..atomistic.calculators import straight, upright
+from ..atomistic.cells import straight, upright
 from ..atomistic.validation import dynamic_parts, static_parts
 from ..atomistic.validation.crystal import parse_crystal, relaxed, supercell
 from ..atomistic.validation.dynamics import Run

@@ -9,7 +9,8 @@ from ase.calculators.lj import LennardJones
 from ase.neighborlist import neighbor_list
 from scipy.spatial.transform import Rotation
 
-from mesobridge.atomistic.calculators import OpenMMCalculator, straight, upright
+from mesobridge.atomistic.calculators import OpenMMCalculator
+from mesobridge.atomistic.cells import straight, upright
 from mesobridge.atomistic.potential import CalculatorPotential, to_openmm
 from mesobridge.atomistic.validation.dynamics import openmm_engine
 from mesobridge.core.errors import InputError

@@ -9,7 +9,7 @@ from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.neighborlist import neighbor_list
 
-from mesobridge.atomistic.calculators import upright
+from mesobridge.atomistic.cells import upright
 from mesobridge.atomistic.potential.predictions import error_table, row_of
 from mesobridge.atomistic.validation.accuracy import predict_with
 from mesobridge.atomistic.validation.consistency import consistency, pressures
