@@ -17,6 +17,9 @@ Progress = Callable[[float, float, str], None]
 
 #: Root mean square displacement (A) and strain of the finite differences.
 STEP, STRAIN = 0.005, 1e-3
+#: Forces of all atoms (norm, eV/A) below which errors are relative to this: at rest
+#: there would be noise over noise.
+REST = 0.01
 #: Directions of displacement in each frame.
 DIRECTIONS = 4
 
@@ -54,7 +57,7 @@ def consistency(
     calculator
         Any ASE calculator.
     frames
-        Away from rest: of a crystal at rest the forces vanish.
+        Best away from rest: of a crystal at rest the forces vanish.
     seed
         Of the directions.
     progress
@@ -75,7 +78,7 @@ def consistency(
         if progress is not None:
             progress(i + 1, len(frames), "finite differences")
     by_energy, by_force = np.array(work).T
-    force = _rms(by_energy - by_force) / _rms(by_force)
+    force = _rms(by_energy - by_force) / max(_rms(by_force), REST * STEP)
     if not stress:
         return Consistency(force, None, None)
     by_strain, given = np.swapaxes(stress, 0, 1) / GPa

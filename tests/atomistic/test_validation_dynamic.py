@@ -12,7 +12,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from mesobridge.atomistic.validation import dynamic_parts
 from mesobridge.atomistic.validation.canonical import canonical_test, inefficiency
 from mesobridge.atomistic.validation.conservation import drift, order
-from mesobridge.atomistic.validation.consistency import pressures
+from mesobridge.atomistic.validation.consistency import consistency, pressures
 from mesobridge.atomistic.validation.dynamic_parts import Plan
 from mesobridge.atomistic.validation.dynamics import (
     ase_engine,
@@ -124,6 +124,12 @@ def test_friction_is_what_is_asked_for(name):
     )  # four times its error
     kinetic = 0.5 * (start.get_masses()[:, None] * velocities**2).sum()
     assert kinetic == pytest.approx(3000 * units.kB * 300, rel=0.08)
+
+
+def test_noise_of_atoms_at_rest_is_no_error():
+    crystal = bulk("Ar", "fcc", a=5.3, cubic=True)
+    assert consistency(Argon(), [crystal * 2]).force < 1e-3
+    assert consistency(Nothing(), [crystal]).force == 0
 
 
 class Wells(Nothing):
