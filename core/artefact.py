@@ -236,6 +236,8 @@ def write_model(
 ) -> None:
     """Write a model file: safetensors with a JSON header under the key ``mesobridge``.
 
+    The header's ``sha256`` tells when it or tensors were altered.
+
     Raises
     ------
     SchemaError
@@ -247,6 +249,7 @@ def write_model(
     _check_model(str(path), schema, header, tensors)
     arrays = {k: np.ascontiguousarray(v) for k, v in tensors.items()}
     with replacing(path) as temporary:
+        header["sha256"] = _model_digest(header, arrays)
         text = json.dumps(header, allow_nan=False, sort_keys=True)
         save_file(arrays, temporary, metadata={"mesobridge": text})
 
@@ -257,14 +260,17 @@ def read_model(path: Path | str, schema: str) -> tuple[dict, dict[str, np.ndarra
     Raises
     ------
     SchemaError
-        When the file is unreadable or breaks the contract.
+        When the file is unreadable, was altered, or breaks the contract.
     """
     from safetensors import SafetensorError, safe_open
 
     path = existing(path)
     try:
         with safe_open(path, framework="numpy") as handle:
-            header = json.loads((handle.metadata() or {})["mesobridge"])
+            found = handle.metadata() or {}
+            if "mesobridge" not in found:
+                raise ValueError("safetensors of another kind, without our header")
+            header = json.loads(found["mesobridge"])
             tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, ValueError, RecursionError) as exc:
         raise SchemaError(
@@ -274,7 +280,24 @@ def read_model(path: Path | str, schema: str) -> tuple[dict, dict[str, np.ndarra
             mend="save the model again",
         ) from exc
     _check_model(str(path), schema, header, tensors)
+    written, digest = header.pop("sha256", None), _model_digest(header, tensors)
+    if written not in (None, digest):  # older files have none
+        raise SchemaError(
+            f"{path} was altered after it was written", wanted=str(written), got=digest,
+            mend="copy it again, or train again",
+        )  # fmt: skip
     return header, tensors
+
+
+def _model_digest(header: Mapping, tensors: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of the header and of all tensors with their names and shapes."""
+    text = json.dumps(header, allow_nan=False, sort_keys=True)
+    found = hashlib.sha256(text.encode())
+    for key in sorted(tensors):
+        value = tensors[key]
+        found.update(f"{key} {value.dtype.str} {value.shape}".encode())
+        found.update(value.tobytes())
+    return found.hexdigest()
 
 
 def _check_model(path: str, schema: str, header: Mapping, tensors: Mapping) -> None:

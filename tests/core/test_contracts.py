@@ -5,6 +5,7 @@ import pickle
 import h5py
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from mesobridge.core.artefact import (
     existing,
@@ -214,8 +215,18 @@ def test_model_files(tmp_path, schema):
     header.pop(MODEL_KEYS[schema][0])
     with pytest.raises(SchemaError, match=f"without {MODEL_KEYS[schema][0]}"):
         write_model(path, schema, header, {})
-    path.write_bytes(path.read_bytes()[:20])
+    written = path.read_bytes()
+    for place in (written.index(b"said"), len(written) - 3):  # header, tensor
+        altered = bytearray(written)
+        altered[place] ^= 1
+        path.write_bytes(altered)
+        with pytest.raises(SchemaError, match="was altered"):
+            read_model(path, schema)
+    path.write_bytes(written[:20])
     with pytest.raises(SchemaError, match="cannot be read"):
+        read_model(path, schema)
+    save_file({"w": np.arange(3.0)}, path)
+    with pytest.raises(SchemaError, match="another kind"):
         read_model(path, schema)
 
 
