@@ -62,7 +62,7 @@ class Potential:
         self,
         positions: np.ndarray,
         species: Sequence[str] | np.ndarray,
-        box: np.ndarray,
+        box: np.ndarray | None = None,
         pbc: Sequence[bool] = (True, True, True),
         charge: float = 0.0,
         *,
@@ -78,7 +78,8 @@ class Potential:
         species
             Symbols, or their numbers in `Potential.species`; length N.
         box
-            Shape (3, 3), A; rows are box vectors, which may be zero where none repeats.
+            Shape (3, 3), A; rows are box vectors, which may be zero where none repeats;
+            ``None`` when nothing repeats.
         pbc
             Which box vectors repeat.
         charge
@@ -93,9 +94,12 @@ class Potential:
         SchemaError
             When a species is unknown.
         InputError
-            When a position is not finite, two atoms are at the same place, or charges
-            cannot be summed: see `ewald.far_energy`.
+            When a position is not finite, two atoms are at the same place, a periodic
+            direction has no box vector, or charges cannot be summed: see
+            `ewald.far_energy`.
         """
+        if box is None:
+            box, pbc = np.zeros((3, 3)), (False, False, False)
         numbers = self.numbers(species)
         rows, index = (verlet or VerletList(self.model.cutoff)).rows(positions, box, pbc)
         if self.model.charges is None:

@@ -255,6 +255,16 @@ def test_pairs_are_those_of_another_code():
         near_pairs(np.array([[0, 0, np.inf]]), box, atoms.pbc, 6.0)
 
 
+def test_what_has_no_box(potential):
+    atoms = water(pbc=False)
+    one = potential.evaluate(atoms.positions, atoms.symbols)
+    (many,) = potential.evaluate_many([atoms.positions], list(atoms.symbols))
+    assert one.energy == pytest.approx(many.energy, abs=1e-6)
+    assert one.stress is None
+    with pytest.raises(InputError, match="span no lattice"):
+        potential.evaluate(atoms.positions, atoms.symbols, np.diag([9.0, 9.0, 0.0]))
+
+
 def test_a_single_atom_has_its_own_energy(potential):
     alone = potential.evaluate_many(np.zeros((2, 1, 3)), ["O"])
     one = potential.evaluate(np.zeros((1, 3)), ["O"], np.eye(3) * 20)
