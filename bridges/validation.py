@@ -22,7 +22,7 @@ from ..atomistic.validation.dynamics import Run
 from ..atomistic.validation.labels import read_frames
 from ..atomistic.validation.subject import Subject, find_subject
 from ..core.artefact import read_json, sha256, write_json, write_text
-from ..core.errors import InputError, StageError
+from ..core.errors import InputError, StageError, UnitError
 from ..core.units import quantity
 from .report.validation import validation_page
 
@@ -124,10 +124,13 @@ class _Job:
         self.reference = read_frames(request.reference) if request.reference else []
         self._nvt: Run | None = None
         self._digest = subject.digest
-        if (
-            subject.digest == subject.name
-        ):  # a calculator: its name may stay as it changes
+        if subject.digest == subject.name:  # a calculator's name may stay as it changes
             self._digest += self._fingerprint()
+        self._dynamics = {
+            "temperature": _positive("--md", request.temperature or "300 K", "K"),
+            "timestep": _positive("--timestep", request.timestep, "s"),
+            "time": _positive("--time", request.time, "s"),
+        }
         self.scratch = request.out / "scratch" / self._key("temperature")[:16]
 
     def parts(self) -> Iterator[tuple[str, Callable[[Tell], dict]]]:
@@ -196,11 +199,7 @@ class _Job:
         return frames
 
     def _plan(self) -> dynamic_parts.Plan:
-        r = self.request
-        return dynamic_parts.Plan(
-            self._start(), quantity(str(r.temperature), "K"), quantity(r.timestep, "s"),
-            quantity(r.time, "s"), r.seed,
-        )  # fmt: skip
+        return dynamic_parts.Plan(self._start(), **self._dynamics, seed=self.request.seed)
 
     def _start(self) -> Atoms:
         if self.crystal is None:
@@ -225,6 +224,18 @@ class _Job:
         return dynamic_parts.energy_part(
             self.subject, self._plan(), start, self.scratch, tell
         )
+
+
+def _positive(option: str, text: str, unit: str) -> float:
+    """Quantity above zero of an option, SI."""
+    try:
+        value = quantity(text, unit)
+    except UnitError as exc:
+        raise InputError(f"{option}: {exc.what}", wanted=exc.wanted, got=exc.got,
+                         mend=exc.mend) from exc  # fmt: skip
+    if not value > 0:
+        raise InputError(option, wanted="more than zero", got=text)
+    return value
 
 
 @contextmanager

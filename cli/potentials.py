@@ -19,7 +19,10 @@ def train(
     config: Annotated[Path, typer.Argument(help="TOML, see examples/potential.")],
     out: Runs = Path("runs"),
     baseline: Annotated[
-        Text, typer.Option(help="module:factory of a calculator; else see [baseline].")
+        Text,
+        typer.Option(
+            help="module:factory of a calculator, in place of section baseline."
+        ),
     ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Forget the training in the run folder.")
@@ -40,7 +43,9 @@ def validate(
     potential: Annotated[
         str, typer.Argument(help="potential/1 file, or module:factory of a calculator.")
     ],
-    data: Annotated[File, typer.Option(help="Labelled frames, extxyz or .nc.")] = None,
+    data: Annotated[
+        File, typer.Option(help="Labelled frames: extxyz, npz or .nc.")
+    ] = None,
     crystal: Annotated[
         Text, typer.Option(help="'Si diamond 5.43' (A), or a file.")
     ] = None,

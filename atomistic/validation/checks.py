@@ -40,12 +40,12 @@ class Check:
 
 def at_most(name: str, value: float, unit: str, limit: float, note: str = "") -> Check:
     """A number that must not be above its limit."""
-    return Check(name, float(value), unit, f"<= {limit:g}", bool(value <= limit), note)
+    return Check(name, float(value), unit, f"<= {limit:.3g}", bool(value <= limit), note)
 
 
 def at_least(name: str, value: float, unit: str, limit: float, note: str = "") -> Check:
     """A number that must not be below its limit."""
-    return Check(name, float(value), unit, f">= {limit:g}", bool(value >= limit), note)
+    return Check(name, float(value), unit, f">= {limit:.3g}", bool(value >= limit), note)
 
 
 def between(

@@ -13,6 +13,7 @@ from ...core.artefact import existing, read_dataset
 from ...core.errors import InputError
 from ...core.units import ANGSTROM, ELEMENTARY_CHARGE, EV
 from ..oracle import frame_atoms
+from ..potential.reading import read_labelled
 
 #: Key of `Atoms.info` that names the group of a frame.
 GROUP = "config_type"
@@ -46,7 +47,7 @@ def _voigt(full: np.ndarray) -> np.ndarray:
 
 
 def read_frames(path: Path | str) -> list[Atoms]:
-    """Frames of a file: `frames/1` (``.nc``) or any that ASE reads (extxyz).
+    """Frames of a file: `frames/1` (``.nc``), npz, or any that ASE reads (extxyz).
 
     Raises
     ------
@@ -56,6 +57,8 @@ def read_frames(path: Path | str) -> list[Atoms]:
     path = existing(path)
     if path.suffix == ".nc":
         return labelled_atoms(read_dataset(path, "frames/1"))
+    if path.suffix == ".npz":
+        return [atoms for ds in read_labelled(path) for atoms in labelled_atoms(ds)]
     from ase.io import read
 
     try:

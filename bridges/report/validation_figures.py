@@ -10,7 +10,7 @@ from scipy.stats import chi2
 from ...core.style import BLACK, BLUE, ORANGE, SPECIES_COLOURS, finish, panels
 
 LABELS = {
-    "energy": ("Energy", "eV/atom"), "forces": ("Forces", "eV/Å"),
+    "energy": ("Energy about its mean", "meV/atom"), "forces": ("Forces", "eV/Å"),
     "stress": ("Stress", "GPa"), "charge": ("Charges", "e"),
 }  # fmt: skip
 
@@ -21,6 +21,9 @@ def parity(curves: dict) -> Figure:
     figure, axes = panels(len(shown), width=3.3 * len(shown))
     for ax, (quantity, points) in zip(axes, shown.items(), strict=True):
         reference, predicted = (np.array(points[k]) for k in ("reference", "predicted"))
+        if quantity == "energy":  # totals would leave no room for their ticks
+            mean = reference.mean()
+            reference, predicted = 1e3 * (reference - mean), 1e3 * (predicted - mean)
         element = np.array(points["element"])
         kinds = sorted(set(element))
         for i, kind in enumerate(kinds):

@@ -118,6 +118,42 @@ def test_a_wrong_stress_fails(tmp_path, frames, mesobridge, monkeypatch):
     assert "FAILED" in (tmp_path / "validation/report.html").read_text()
 
 
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ("temperature", "-3 K"),
+        ("time", "0 ps"),
+        ("timestep", "5"),
+        ("temperature", "300"),
+    ],
+)
+def test_dynamics_that_cannot_be_are_refused_first(tmp_path, frames, option, text):
+    asked = request(
+        tmp_path / "out", data=frames, **{"temperature": "20 K", option: text}
+    )
+    name = "--md" if option == "temperature" else f"--{option}"
+    with pytest.raises(InputError, match=name):
+        validate(asked, of_calculator(Argon(), "argon"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_frames_of_npz_are_read(tmp_path, frames):
+    atoms = read_frames(frames)
+    np.savez(
+        tmp_path / "frames.npz",
+        Z=atoms[0].numbers,
+        positions=[a.positions for a in atoms],
+        cell=[a.cell.array for a in atoms],
+        energy=[a.get_potential_energy() for a in atoms],
+        forces=[a.get_forces() for a in atoms],
+        stress=[a.get_stress() for a in atoms],
+    )
+    for one, two in zip(read_frames(tmp_path / "frames.npz"), atoms, strict=True):
+        assert one.get_potential_energy() == pytest.approx(two.get_potential_energy())
+        np.testing.assert_allclose(one.get_forces(), two.get_forces(), atol=1e-9)
+        np.testing.assert_allclose(one.get_stress(), two.get_stress(), atol=1e-9)
+
+
 def test_an_explosion_is_a_verdict(tmp_path):
     crystal = tmp_path / "cell.extxyz"
     atoms = bulk("Ar", "fcc", a=5.3, cubic=True)
