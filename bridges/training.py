@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -167,15 +168,25 @@ def _make_way(folder: Path, settings: TrainingSettings, data: Labelled) -> None:
     store = folder / STATE
     if not store.is_file():
         return
-    found = digest([*data.training, *data.validation])
-    if not belongs(stored_note(store), settings, found):
-        raise _another(folder)
+    found, note = digest([*data.training, *data.validation]), stored_note(store)
+    if not belongs(note, settings, found):
+        raise _another(folder, _differing(note["settings"], settings))
 
 
-def _another(folder: Path) -> InputError:
+def _differing(stored: dict, settings: TrainingSettings) -> str:
+    """Settings that are not those of a stored state."""
+    new = json.loads(json.dumps(asdict(settings)))  # tuples become lists
+    return ", ".join(
+        f"{key} {new[key]} (was {stored.get(key)})"
+        for key in new if new[key] != stored.get(key)
+    )  # fmt: skip
+
+
+def _another(folder: Path, differing: str = "") -> InputError:
     return InputError(
         f"{folder} holds a training of other settings or data",
-        wanted="the configuration and files it was begun with", got="others",
+        wanted="the configuration and files it was begun with",
+        got=differing or "other frames, baseline or number of processes",
         mend="choose another [run] name or --out, or --fresh to train anew",
     )  # fmt: skip
 

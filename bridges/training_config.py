@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import xarray as xr
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ..atomistic.potential import NamedBaseline, TrainingSettings
 from ..atomistic.potential.labelled_frame import Keys
@@ -31,6 +31,12 @@ Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 CHARGE_LABELS = {
     "charge_weight": "charge", "dipole_weight": "dipole", "born_weight": "born_charge",
 }  # fmt: skip
+
+
+def _some_angstrom(cutoff: float) -> float:
+    if not 1e-10 <= cutoff <= 15e-10:
+        raise ValueError("wanted 1 to 15 angstrom")
+    return cutoff
 
 
 class Run(Section):
@@ -67,7 +73,7 @@ class Data(Section):
 class Model(Section):
     """Of `CartesianACE`; charges (e) to start from make it long-ranged."""
 
-    cutoff: Length = 5e-10
+    cutoff: Annotated[Length, AfterValidator(_some_angstrom)] = 5e-10
     channels: int = Field(default=32, gt=0, le=512, strict=True)
     radial: int = Field(default=8, gt=0, le=64, strict=True)
     hidden: int = Field(default=64, gt=0, le=1024, strict=True)
@@ -121,7 +127,7 @@ def load_training(path: Path) -> TrainingConfig:
     ConfigError
         Names the key, what was wanted and what was found.
     """
-    mend = "see examples/potential/train.toml"
+    mend = "see examples/potential/every_key.toml"
     return checked(TrainingConfig, read_toml(path), str(path), mend)
 
 

@@ -122,7 +122,9 @@ def _explain(
         mend = f"did you mean {close[0]}?" if close else "remove it"
         return ConfigError(f"{source}: unknown key {key}", wanted=", ".join(known),
                            got=place[-1], mend=mend)  # fmt: skip
-    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "missing":
+        return ConfigError(f"{source}: no {key}", wanted=key, got="none", mend=mend)
+    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("wanted ")
     return ConfigError(
         f"{source}: {key}", wanted=message, got=repr(error["input"])[:200], mend=mend
     )

@@ -126,6 +126,8 @@ def quantity(text: str, unit: str) -> float:
         turning = [_turns(one.units) for one in (parsed, _registry().Quantity(1, unit))]
     except pint.DimensionalityError as exc:
         got = f"{text!r}, of dimension {exc.dim1 or 'none'}"
+        if unit == "m" and str(exc.dim1) == "[current]":
+            got += " (A is ampere: write angstrom)"
         raise UnitError(
             "wrong unit", wanted=f"dimension of {unit}", got=got, mend=mend
         ) from exc

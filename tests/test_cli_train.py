@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from mesobridge.atomistic.potential import load_potential
 from mesobridge.atomistic.potential.predictions import row_of
 from mesobridge.atomistic.potential.train import STATE
 from mesobridge.bridges.training import load_training
+from mesobridge.core.errors import InputError
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples/potential/train.toml"
 SMALL = """
@@ -90,6 +92,37 @@ def test_the_example_trains(data, mesobridge):
     assert curve[-1]["cpu_s"] >= 0.6
 
 
+def test_the_example_of_every_key_holds_the_defaults():
+    text = EXAMPLE.with_name("every_key.toml").read_text()
+    written = tomllib.loads(text)
+    plain = load_training(EXAMPLE).model_dump()
+    assert load_training(EXAMPLE.with_name("every_key.toml")).model_dump() == plain
+    optional = {"steps", "batch", "last_energy_weight", "charges"}
+    for section in ("run", "data", "model", "training"):
+        assert set(plain[section]) - optional == set(written[section])
+    for key in (*optional, "[baseline]"):
+        assert f"{key} = " in text or f"# {key}" in text
+
+
+@pytest.mark.parametrize(
+    ("cutoff", "said"),
+    [
+        ("5 A", "write angstrom"),
+        ("0.1 nm", None),
+        ("5 nm", "1 to 15 angstrom"),
+        (5.0, "its unit"),
+    ],
+)
+def test_cutoffs(tmp_path, cutoff, said):
+    text = SMALL.replace('"4 angstrom"', json.dumps(cutoff))
+    path = config(tmp_path, text, steps=2)
+    if said is None:
+        assert load_training(path).model.cutoff == pytest.approx(1e-10)
+    else:
+        with pytest.raises(InputError, match=said):
+            load_training(path)
+
+
 def test_killed_and_taken_up_it_ends_bit_equal(data, mesobridge):
     path = config(data, steps=400)
     folder = data / "runs/potential"
@@ -118,10 +151,12 @@ def test_another_training_is_not_written_over(data, mesobridge):
     code, _, err = mesobridge("train", config(data, steps=6))
     assert code == 2
     assert "other settings or data" in err
+    assert "got:    steps 6 (was 5)" in err
     frames = read(data / "frames.xyz", ":")
     write(data / "frames.xyz", frames[1:], format="extxyz")
     code, _, err = mesobridge("train", config(data, steps=5))
     assert code == 2
+    assert "other frames" in err
     assert (data / "runs/potential/potential.safetensors").read_bytes() == first
     assert mesobridge("train", config(data, steps=6), "--fresh")[0] == 0
     curve = json.loads((data / "runs/potential/curve.json").read_text())["curve"]

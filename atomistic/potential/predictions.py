@@ -93,7 +93,7 @@ class Collected:
 def predict(
     model: CartesianACE, frames: Sequence[Frame], species: Sequence[str]
 ) -> Predictions:
-    """Labels and predictions of frames; energies beyond those of the model's free atoms.
+    """Labels and predictions of frames; energies beyond the model's of the elements.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ PANELS, GROUPS = 3, 6
 LEFT = ("energy", "forces", "stress")
 #: Titles of panels of quantities by group.
 TITLES = {
-    "energy": "Energy beyond free atoms", "stress": "Stress",
+    "energy": "Energy beyond that of the elements", "stress": "Stress",
     "charge": "Charges", "dipole": "Dipoles", "born_charge": "Born charges",
 }  # fmt: skip
 
