@@ -1,4 +1,4 @@
-"""Whether energies, forces and lengths of a data set are in one set of units.
+"""Whether energies, forces, stress and lengths of a data set are in one set of units.
 
 A potential of pairs and triplets that is linear in its coefficients is fitted to the
 forces alone. What it says of energies must then go along with the labels with a slope of
@@ -21,6 +21,7 @@ from ...core.errors import InputError
 from ...core.units import ANGSTROM, EV
 from .data import Frame, load_frames
 from .linear import columns
+from .stress_units import check_stress
 
 #: A; most atoms and frames that are looked at, and atoms at a time.
 CUTOFF, ATOMS, FRAMES, AT_ONCE = 5.0, 4000, 120, 200
@@ -73,9 +74,20 @@ class Consistency:
     explained: float
     frames: int
 
+    @property
+    def certain(self) -> bool:
+        """Whether the slope tells anything."""
+        return self.error < UNCERTAIN * abs(self.slope)
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the slope, within two standard errors, is no reason to complain."""
+        low, high = self.slope - 2 * self.error, self.slope + 2 * self.error
+        return low < ALLOWED[1] and high > ALLOWED[0]
+
 
 def check_units(sets: Sequence[xr.Dataset]) -> Consistency | None:
-    """Refuse energies, forces and lengths that are not in one set of units.
+    """Refuse energies, forces, stress and lengths that are not in one set of units.
 
     Parameters
     ----------
@@ -104,16 +116,22 @@ def check_units(sets: Sequence[xr.Dataset]) -> Consistency | None:
             mend=mend,
         )  # fmt: skip
     found = compare(sets)
-    if found is None or found.error >= UNCERTAIN * abs(found.slope):
-        return found
-    if not ALLOWED[0] < found.slope < ALLOWED[1]:
+    if found is not None and found.certain and not found.allowed:
         raise InputError(
             f"energies and forces do not belong together: {_named(found.slope)}",
             wanted="energies that follow from the forces with a factor of one",
             got=f"{found.slope:.3g} +- {found.error:.2g} from {found.frames} frames",
             mend=mend,
         )  # fmt: skip
+    _check_stress([ds for ds in sets if "stress" in ds])
     return found
+
+
+def _check_stress(sets: Sequence[xr.Dataset]) -> None:
+    names = sorted({str(s) for ds in sets for s in ds["species"].values})
+    frames = load_frames(_chosen(list(sets)), names, CUTOFF)
+    if frames and (fit := _fitted(frames, len(names))) is not None:
+        check_stress(frames, fit[0], len(names), CUTOFF)
 
 
 def _named(slope: float) -> str:
@@ -132,12 +150,31 @@ def compare(sets: Sequence[xr.Dataset]) -> Consistency | None:
     sets = _chosen([ds for ds in sets if ds.sizes["atom"] > 1])
     if not sets:
         return None
-    frames = load_frames(sets, names, CUTOFF)
+    fit = _fitted(load_frames(sets, names, CUTOFF), len(names))
+    if fit is None:
+        return None
+    c, energies, explained = fit
+    x, y, free = _within_groups(sets, energies @ c)
+    if free < 6 or not x @ x > 0 or not abs(x @ y) > 0:
+        return None
+    slope = float((y @ y) / (x @ y))
+    correlation = (x @ y) / np.sqrt((x @ x) * (y @ y))
+    error = abs(slope) * float(np.sqrt(max(0.0, 1 / correlation**2 - 1) / free))
+    return Consistency(slope, error, explained, free)
+
+
+def _fitted(
+    frames: list[Frame], n_species: int
+) -> tuple[np.ndarray, np.ndarray, float] | None:
+    """Coefficients that give the forces best, columns of energies (F, M), part explained.
+
+    ``None`` where nothing acts.
+    """
     energies, power = [], 0.0
     normal: np.ndarray | float = 0.0
     right = np.zeros(1)
     for some in _batches(frames):
-        of_energy, of_forces = columns(some, len(names), CUTOFF)
+        of_energy, of_forces = columns(some, n_species, CUTOFF)
         forces = np.concatenate([f.forces for f in some]).ravel()
         energies.append(of_energy)
         normal = normal + of_forces.T @ of_forces
@@ -148,13 +185,7 @@ def compare(sets: Sequence[xr.Dataset]) -> Consistency | None:
     ridge = RIDGE * np.trace(normal) / len(right) * np.eye(len(right))
     c = np.linalg.solve(normal + ridge, right)
     explained = float((2 * c @ right - c @ normal @ c) / power)
-    x, y, free = _within_groups(sets, np.concatenate(energies) @ c)
-    if free < 6 or not x @ x > 0 or not abs(x @ y) > 0:
-        return None
-    slope = float((y @ y) / (x @ y))
-    correlation = (x @ y) / np.sqrt((x @ x) * (y @ y))
-    error = abs(slope) * float(np.sqrt(max(0.0, 1 / correlation**2 - 1) / free))
-    return Consistency(slope, error, explained, free)
+    return c, np.concatenate(energies), explained
 
 
 def _chosen(sets: list[xr.Dataset]) -> list[xr.Dataset]:
