@@ -54,16 +54,23 @@ def band(ax: Axes, x, values, low, high, colour: str, label: str, **line) -> Non
     ax.plot(x, values, color=colour, label=label, **line)
 
 
+#: Points that a parity plot draws one by one.
+FEW = 2000
+
+
 def parity(ax: Axes, reference: np.ndarray, predicted: np.ndarray) -> None:
     """How often each pair of reference and prediction comes, and the diagonal."""
     values = np.concatenate([reference, predicted])
     low, high = float(values.min()), float(values.max())
     margin = 0.02 * (high - low) or 1.0
     ends = [low - margin, high + margin]
-    counts, x, y = np.histogram2d(reference, predicted, bins=140, range=[ends] * 2)
-    shown = np.where(counts > 0, np.log10(np.maximum(counts, 1)), np.nan).T
-    mesh = ax.pcolormesh(x, y, shown, cmap="viridis", rasterized=True)
-    ax.figure.colorbar(mesh, ax=ax, label="log10(number)")
+    if len(reference) < FEW:
+        ax.plot(reference, predicted, ".", ms=3, color=BLUE, rasterized=True)
+    else:
+        counts, x, y = np.histogram2d(reference, predicted, bins=140, range=[ends] * 2)
+        shown = np.where(counts > 0, np.log10(np.maximum(counts, 1)), np.nan).T
+        mesh = ax.pcolormesh(x, y, shown, cmap="viridis", rasterized=True)
+        ax.figure.colorbar(mesh, ax=ax, label="log10(number)")
     ax.plot(ends, ends, color=BLACK, lw=0.6, ls=":")
     ax.set_aspect("equal")
 

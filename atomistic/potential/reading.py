@@ -181,8 +181,8 @@ def split(
     sets
         As `read_labelled` gives them.
     fraction
-        Of every group in every set that is held out, rounded up; one frame of a group
-        always stays.
+        Of every group that is held out, rounded up; its sets share what is owed, and the
+        first frame of a group always stays.
     seed
         Hold out frames drawn at random; ``None`` for the last ones, which are the most
         independent part of a trajectory.
@@ -197,12 +197,16 @@ def split(
                          got=str(fraction))  # fmt: skip
     rng = None if seed is None else np.random.default_rng(seed)
     training, validation = [], []
+    owed: dict[str, float] = {}  # frames of each group that are yet to be held out
     for ds in sets:
         out = np.zeros(ds.sizes["frame"], dtype=bool)
         if not is_isolated(ds):
             for group in dict.fromkeys(ds["group"].values):
                 members = np.nonzero(ds["group"].values == group)[0]
-                n = min(int(np.ceil(fraction * len(members))), len(members) - 1)
+                most = len(members) - (group not in owed)
+                due = owed.get(group, 0.0) + fraction * len(members)
+                n = min(max(0, int(np.ceil(due - 1e-9))), most)
+                owed[group] = due - n
                 chosen = members if rng is None else rng.permutation(members)
                 out[chosen[len(members) - n :]] = True
         training.append(ds.isel(frame=~out))

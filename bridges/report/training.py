@@ -115,7 +115,11 @@ def training_page(
         f"{', '.join(s.species)}; Cartesian ACE of {s.layers} layer(s), {s.channels} "
         f"channels, cut-off {s.cutoff / ANGSTROM:g} Å"
         + ("" if s.charges is None else ", with predicted charges")
-        + ". Errors are those on frames that were held out."
+        + (
+            ". Errors are those on frames that were held out."
+            if found is not None
+            else ". No frame was held out: its errors are not known."
+        )  # fmt: skip
         + _baseline_line(result),
     )
     steps = result.curve[-1]["step"] if result.curve else 0

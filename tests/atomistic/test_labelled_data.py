@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.db import connect
@@ -269,6 +270,21 @@ def test_the_last_frames_of_every_group_are_held_out(frames, tmp_path):
     assert not np.array_equal(drawn, x[[27, 28, 29, 39]])
     with pytest.raises(InputError, match="hold out"):
         split(sets, 1.5)
+
+
+def test_frames_of_many_compositions_are_held_out_together():
+    """A tenth of the group, not none because every frame is alone in its set."""
+    sets = [
+        xr.Dataset(
+            {"group": ("frame", ["all"] * n), "x": (("frame", "atom"), [[0, 0]] * n)}
+        )
+        for n in (1, 1, 2, *[1] * 36)
+    ]
+    training, held_out = split(sets, 0.1)
+    assert sum(ds.sizes["frame"] for ds in training) == 36
+    assert sum(ds.sizes["frame"] for ds in held_out) == 4
+    (alone,) = split(sets[:1], 0.1)[0]
+    assert alone.sizes["frame"] == 1
 
 
 def scaled(sets, energy=1.0, forces=1.0, length=1.0):
