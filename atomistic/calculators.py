@@ -308,10 +308,10 @@ def from_module(text: str) -> Calculator:
     try:
         calculator = getattr(importlib.import_module(module), factory)()
         if not isinstance(calculator, Calculator):
-            raise TypeError(f"{text} gives no ASE calculator")
-    except (ImportError, AttributeError, TypeError, ValueError) as exc:
+            raise TypeError(f"it makes a {type(calculator).__name__}")
+    except Exception as exc:  # the user's code raises what it likes
         raise InputError(
-            f"{text} is no ASE calculator", got=str(exc),
+            f"{text} gives no ASE calculator", got=f"{type(exc).__name__}: {exc}",
             wanted="module:factory, a function that makes one",
             mend="try it in Python: from MODULE import FACTORY; FACTORY()",
         ) from exc  # fmt: skip

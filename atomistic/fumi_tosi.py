@@ -10,6 +10,7 @@ import openmm
 from ase import Atoms
 
 from ..core.coulomb import coulomb_force
+from ..core.errors import InputError
 from ..core.units import ANGSTROM, KJ_MOL, NM
 from .calculators import OpenMMCalculator, cpu_context
 from .systems import CHARGES, slab_correction
@@ -99,6 +100,12 @@ class IonicCalculator(OpenMMCalculator):
         return self._context
 
     def _build(self, atoms: Atoms) -> openmm.System:
+        if not atoms.pbc[:2].all() or atoms.cell.rank < 3:
+            raise InputError(
+                "ions are summed in a crystal or a slab", wanted="pbc TTT or TTF, a cell",
+                got=f"pbc {atoms.pbc.tolist()}, cell {atoms.cell.lengths().tolist()} A",
+                mend="give a cluster a wide cell that repeats",
+            )  # fmt: skip
         charges = np.array([CHARGES[s] for s in atoms.symbols])
         system = openmm.System()
         for mass in atoms.get_masses():

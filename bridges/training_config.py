@@ -152,6 +152,11 @@ def training_settings(
             "training.group_weights names groups that no frame has", got=unknown[0],
             wanted=", ".join(sorted(known)), mend="data.group is the key of groups",
         )  # fmt: skip
+    if not any(t["group_weights"].get(name, 1.0) for name in known):
+        raise InputError(
+            "training.group_weights", got="zero for every group", mend="leave some",
+            wanted="a weight above zero for one group at least",
+        )  # fmt: skip
     t["group_weights"] = tuple(sorted(t["group_weights"].items()))
     if t["steps"] is None:
         t.pop("steps")

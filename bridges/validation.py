@@ -172,8 +172,16 @@ class _Job:
         """What a calculator says of one frame, in digits that do not depend on noise."""
         atoms = self._moved()[0].copy()
         atoms.calc = self.subject.used
-        forces = float(np.sqrt((atoms.get_forces() ** 2).mean()))
-        return f"{round(atoms.get_potential_energy(), 5):.4e} {round(forces, 5):.3e}"
+        try:
+            energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+        except Exception as exc:  # calculators raise what they like
+            raise InputError(
+                f"{self.subject.name} cannot evaluate {atoms.get_chemical_formula()}",
+                wanted="energy and forces", got=f"{type(exc).__name__}: {exc}",
+                mend="try it in Python: atoms.calc = ...; atoms.get_forces()",
+            ) from exc  # fmt: skip
+        size = float(np.sqrt((forces**2).mean()))
+        return f"{round(energy, 5):.4e} {round(size, 5):.3e}"
 
     def _key(self, name: str) -> str:
         """Hash of all that a part depends on."""
@@ -240,14 +248,17 @@ def _positive(option: str, text: str, unit: str) -> float:
 
 @contextmanager
 def _shown(quiet: bool) -> Iterator[Tell]:
-    """Bars on a terminal, one line a kind of work."""
-    console = Console(stderr=True, quiet=quiet or not Console(stderr=True).is_terminal)
+    """A bar for each kind of work; where there is no terminal, a line as it begins."""
+    plain = Console(stderr=True, quiet=quiet)
+    console = Console(stderr=True, quiet=quiet or not plain.is_terminal)
     columns = TextColumn("{task.description:<26}"), BarColumn(), TimeRemainingColumn()
     tasks: dict[str, object] = {}
     with Progress(*columns, console=console) as bars:
 
         def tell(done: float, of: float, text: str) -> None:
             if text not in tasks:
+                if not plain.is_terminal:
+                    plain.print(text)
                 tasks[text] = bars.add_task(text, total=of)
             bars.update(tasks[text], completed=done)  # type: ignore[arg-type]
 

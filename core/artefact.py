@@ -151,7 +151,7 @@ def existing(path: Path | str) -> Path:
         raise InputError(
             f"no file {path}",
             wanted="an existing file",
-            got="nothing there",
+            got="a folder" if path.is_dir() else "nothing there",
             mend="check the path; run the stage that writes it",
         )
     return path

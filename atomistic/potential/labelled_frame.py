@@ -72,11 +72,14 @@ class LabelledFrame:
     group: str
 
 
-def lacking(path: Path, frame: int, what: str, wanted: str, got: str) -> InputError:
+def lacking(
+    path: Path, frame: int, what: str, wanted: str, got: str,
+    mend: str = "mend the frame, or leave it out",
+) -> InputError:  # fmt: skip
     """Error about a label of a frame."""
     return InputError(
         f"{path}: frame {frame} has no usable {what}", wanted=wanted, got=got,
-        mend="name the key under which it is stored, or leave the frame out",
+        mend=mend,
     )  # fmt: skip
 
 
@@ -166,7 +169,14 @@ def _apart(path: Path, i: int, atoms: Atoms) -> None:
 def _numbers(path: Path, i: int, found: Mapping, key: str, shape: tuple) -> np.ndarray:
     if found.get(key) is None:
         near = ", ".join(sorted(map(str, found)))
-        raise lacking(path, i, key, f"a label {key}", f"only {near}")
+        raise lacking(
+            path,
+            i,
+            key,
+            f"a label {key}",
+            f"only {near}",
+            'say what the file calls it, such as [data] energy = "REF_energy"',
+        )
     try:
         value = np.asarray(found[key], dtype=float).reshape(shape)
     except (ValueError, TypeError) as exc:

@@ -19,6 +19,8 @@ from .model import CartesianACE
 from .potential import Potential
 
 REPLICATES = 400
+#: Frames below which an interval from resampling them says nothing.
+FEWEST = 5
 #: Units of values and of errors, and how many of these one of those is.
 UNITS = {
     "energy": ("eV/atom", "meV/atom", 1e3), "forces": ("eV/A", "meV/A", 1e3),
@@ -244,7 +246,7 @@ def _errors(quantity: str, pairs: Pairs, chosen: np.ndarray, seed: int) -> dict:
 
 def _estimate(replicates: np.ndarray, n: int) -> dict:
     """With an interval that is symmetric in the logarithm, as of a scale."""
-    if n < 2:  # nothing to resample
+    if n < FEWEST:
         return {"value": float(replicates[0]), "ci95": None}
     if not (replicates > 0).all():
         found = estimate(replicates, n)

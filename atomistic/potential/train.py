@@ -29,7 +29,7 @@ from .baseline import baseline_record
 from .charges import first_energy
 from .core_repulsion import closest_pairs, nuclear_charges
 from .data import Frame, batch, digest, load_frames
-from .loss import errors_of, frame_weights, loss, squared_errors
+from .loss import energy_offsets, errors_of, frame_weights, loss, squared_errors
 from .settings import TrainingResult, TrainingSettings, build_model, new_model
 
 __all__ = ["TrainingResult", "TrainingSettings", "build_model", "new_model", "train"]
@@ -38,6 +38,8 @@ Progress = Callable[[float, float, str], None]
 
 #: Seconds between two stored states, and most frames behind a point of the curve.
 STORE_EVERY, CURVE_FRAMES = 10.0, 48
+#: Most frames that energies are fitted to once more at the end.
+OFFSET_FRAMES = 200
 #: File of the state, steps of warm-up, largest norm of a gradient.
 STATE, WARM_UP, CLIP = "training.safetensors", 50, 5.0
 
@@ -151,6 +153,8 @@ class _Training:
         self.core = {k: v.to(self.model.dtype) for k, v in self.core.items()}
         first = [self._first_energy(f) for f in frames]
         self.model.shift.data[:] = reference_energies(frames, len(s.species), first)
+        if self.processes > 1:  # sums of each may differ in the last digit
+            dist.broadcast(self.model.shift.data, 0)
         self.average = {k: v.detach().clone() for k, v in self.model.named_parameters()}
         self.best = {k: v.clone() for k, v in self.average.items()}
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=s.learning_rate)
@@ -282,6 +286,11 @@ class _Training:
         """The averaged weights; with patience those of the best point."""
         weights = self.best if self.s.patience and self.curve else self.average
         tensors = {k: v.cpu().numpy() for k, v in (weights | self.core).items()}
+        model = build_model(self.s, weights | self.core).to(self.s.device)
+        some = self.frames[:: math.ceil(len(self.frames) / OFFSET_FRAMES)]
+        each = frame_weights(some, self.s.group_weights, torch.empty(0)).tolist()
+        offsets = energy_offsets(model, some, each, self.s.device)
+        tensors["shift"] = (tensors["shift"] + offsets).astype(tensors["shift"].dtype)
         return TrainingResult(self.s, tensors, self.curve)
 
     def save(self, path: Path) -> None:
