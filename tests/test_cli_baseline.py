@@ -240,7 +240,7 @@ def test_bad_baselines_are_refused(data, mesobridge, toy):
     )
     assert (code, "two baselines" in err) == (2, True)
     code, _, err = mesobridge("train", config(data), "--baseline", "toy_springs:none")
-    assert (code, "is no ASE calculator" in err) == (2, True)
+    assert (code, "gives no ASE calculator" in err) == (2, True)
     code, _, err = mesobridge("validate", "a:b", "--data", "f", "--baseline", "c:d")
     assert (code, "could lack a baseline" in err) == (2, True)
     frames = [*read(data / "frames.xyz", ":"), pair(np.random.default_rng(0))]

@@ -40,6 +40,8 @@ Progress = Callable[[float, float, str], None]
 STORE_EVERY, CURVE_FRAMES = 10.0, 48
 #: Most frames that energies are fitted to once more at the end.
 OFFSET_FRAMES = 200
+#: Steps in a row without a finite gradient after which a training has diverged.
+LOST = 10
 #: File of the state, steps of warm-up, largest norm of a gradient.
 STATE, WARM_UP, CLIP = "training.safetensors", 50, 5.0
 
@@ -158,7 +160,7 @@ class _Training:
         self.average = {k: v.detach().clone() for k, v in self.model.named_parameters()}
         self.best = {k: v.clone() for k, v in self.average.items()}
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=s.learning_rate)
-        self.step, self.loss = 0, float("nan")
+        self.step, self.loss, self.lost = 0, float("nan"), 0
         self.cpu, self._clock = 0.0, time.process_time()
         self.curve: list[dict] = []
 
@@ -188,19 +190,23 @@ class _Training:
         """One step of the optimiser; a point of the curve when it is due."""
         before = self.fraction
         value = self._gradient(before)
-        if not np.isfinite(value):
-            raise InputError(
-                "the training diverged", wanted="a finite loss",
-                got=f"{value} at step {self.step}", mend="lower the learning rate",
-            )  # fmt: skip
         for group in self.optimiser.param_groups:
             group["lr"] = self._learning_rate(before)
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
-        self.optimiser.step()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
+        if np.isfinite(value) and torch.isfinite(norm):
+            self.optimiser.step()
+            self.loss, self.lost = value, 0
+        else:  # one such step must not end hours of training
+            self.lost += 1
+        if self.lost > LOST:
+            raise InputError(
+                "the training diverged", wanted="finite loss and gradient",
+                got=f"{value} at step {self.step}", mend="lower the learning rate",
+            )  # fmt: skip
         keep = min(self.s.average, self.step / (self.step + 20))
         for name, parameter in self.model.named_parameters():
             self.average[name].mul_(keep).add_(parameter.detach(), alpha=1 - keep)
-        self.step, self.loss = self.step + 1, value
+        self.step += 1
         self._tick()
         points = self.s.points
         if int(self.fraction * points + 1e-9) > int(before * points + 1e-9):
@@ -295,7 +301,7 @@ class _Training:
 
     def save(self, path: Path) -> None:
         """Store everything the rest of the training depends on."""
-        if self.rank:
+        if self.rank or not self.optimiser.state:
             return
         tensors = {f"average.{k}": v for k, v in self.average.items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}

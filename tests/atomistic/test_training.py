@@ -272,3 +272,26 @@ def test_data_that_differ_are_not_taken_up(sets, tmp_path, what):
     note = stored_note(tmp_path / STATE)
     assert belongs(note, s, digest([*sets[0], *sets[1]]))
     assert not belongs(note, s, digest([other, *sets[0][1:], *sets[1]]))
+
+
+def test_a_step_without_a_finite_gradient_is_left_out(sets, monkeypatch):
+    calls, whole = [], loss
+
+    def sometimes(*args):
+        calls.append(1)
+        bad = len(calls) in lost
+        return whole(*args) * (float("nan") if bad else 1.0)
+
+    module = sys.modules["mesobridge.atomistic.potential.train"]
+    monkeypatch.setattr(module, "loss", sometimes)
+    lost = {1, 7, 8}
+    settings = replace(SETTINGS, steps=30)
+    result = train(*sets, settings)
+    assert len(calls) == 30
+    assert all(np.isfinite(v).all() for v in result.tensors.values())
+    assert all(np.isfinite(point["loss"]) for point in result.curve)
+    calls.clear()
+    lost = range(5, 100)
+    with pytest.raises(InputError, match="diverged"):
+        train(*sets, settings)
+    assert 10 < len(calls) < 20
