@@ -11,7 +11,7 @@ import pytest
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.io import read, write
-from molecules import pair, spring_energy, springs
+from molecules import SMALL, pair, spring_energy, springs
 
 from mesobridge.atomistic.calculators import ZBL
 from mesobridge.atomistic.potential import MesobridgeCalculator, load_potential
@@ -20,20 +20,7 @@ from mesobridge.bridges import baselines
 from mesobridge.bridges.training import load_training
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples/delta_learning/train.toml"
-CONFIG = """
-[data]
-files = ["frames.xyz"]
-hold_out = 0.2
-[model]
-cutoff = "4 angstrom"
-channels = 4
-radial = 4
-hidden = 8
-[training]
-batch = 4
-points = 5
-steps = 10
-"""
+CONFIG = SMALL + "steps = 10\n"
 RUN = Path("runs/potential")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.io import read, write
-from molecules import ions, pair, springs
+from molecules import SMALL, ions, pair, springs
 
 from mesobridge.atomistic.potential import load_potential
 from mesobridge.atomistic.potential.predictions import row_of
@@ -21,19 +21,6 @@ from mesobridge.bridges.training import load_training
 from mesobridge.core.errors import InputError
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples/potential/train.toml"
-SMALL = """
-[data]
-files = ["frames.xyz"]
-hold_out = 0.2
-[model]
-cutoff = "4 angstrom"
-channels = 4
-radial = 4
-hidden = 8
-[training]
-batch = 4
-points = 5
-"""
 
 
 @pytest.fixture

@@ -42,8 +42,11 @@ STORE_EVERY, CURVE_FRAMES = 10.0, 48
 OFFSET_FRAMES = 200
 #: Steps in a row without a finite gradient after which a training has diverged.
 LOST = 10
-#: File of the state, steps of warm-up, largest norm of a gradient.
-STATE, WARM_UP, CLIP = "training.safetensors", 50, 5.0
+#: File of the state, steps of warm-up.
+STATE, WARM_UP = "training.safetensors", 50
+#: Largest norm of a gradient over the running mean of norms; where the mean begins, and
+#: over how many steps.
+CLIP, FIRST_NORM, MEMORY = 3.0, 1.5, 100
 
 
 def train(
@@ -161,6 +164,7 @@ class _Training:
         self.best = {k: v.clone() for k, v in self.average.items()}
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=s.learning_rate)
         self.step, self.loss, self.lost = 0, float("nan"), 0
+        self.norm = FIRST_NORM
         self.cpu, self._clock = 0.0, time.process_time()
         self.curve: list[dict] = []
 
@@ -192,10 +196,11 @@ class _Training:
         value = self._gradient(before)
         for group in self.optimiser.param_groups:
             group["lr"] = self._learning_rate(before)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
-        if np.isfinite(value) and torch.isfinite(norm):
+        norm = self._clipped()
+        if math.isfinite(value) and math.isfinite(norm):
             self.optimiser.step()
             self.loss, self.lost = value, 0
+            self.norm += (min(norm, CLIP * self.norm) - self.norm) / MEMORY
         else:  # one such step must not end hours of training
             self.lost += 1
         if self.lost > LOST:
@@ -211,6 +216,15 @@ class _Training:
         points = self.s.points
         if int(self.fraction * points + 1e-9) > int(before * points + 1e-9):
             self._add_point()
+
+    def _clipped(self) -> float:
+        """Norm of the gradient, which is then cut to a few times the usual one.
+
+        Late in a training gradients are small, and Adam divides by their size: one large
+        one, of a frame that is far off, would throw the weights away.
+        """
+        largest = CLIP * self.norm
+        return float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), largest))
 
     def _tick(self) -> None:
         now = time.process_time()
@@ -311,7 +325,8 @@ class _Training:
             tensors[f"first.{name}"] = state["exp_avg"]
             tensors[f"second.{name}"] = state["exp_avg_sq"]
         note = {"key": self.key, "settings": asdict(self.s), "step": self.step}
-        note |= {"cpu": self.cpu, "loss": self.loss, "curve": self.curve}
+        note |= {"cpu": self.cpu, "loss": self.loss, "norm": self.norm}
+        note["curve"] = self.curve
         write_json(path.with_name("curve.json"), {"curve": self.curve})
         with replacing(path) as temporary:
             save_file(tensors, temporary, metadata={"state": json.dumps(note)})
@@ -327,7 +342,7 @@ class _Training:
                 for k in handle.keys()  # noqa: SIM118
             }
         self.step, self.curve = note["step"], note["curve"]
-        self.cpu, self.loss = note["cpu"], note["loss"]
+        self.cpu, self.loss, self.norm = note["cpu"], note["loss"], note["norm"]
         for name, value in self.model.named_parameters():
             value.data.copy_(stored[f"model.{name}"])
             self.average[name] = stored[f"average.{name}"]

@@ -295,3 +295,22 @@ def test_a_step_without_a_finite_gradient_is_left_out(sets, monkeypatch):
     with pytest.raises(InputError, match="diverged"):
         train(*sets, settings)
     assert 10 < len(calls) < 20
+
+
+def test_one_far_off_frame_moves_the_weights_no_more_than_others(sets, monkeypatch):
+    """A gradient a million times the usual late in a training."""
+    calls, whole = [], loss
+
+    def spiked(*args):
+        calls.append(1)
+        return whole(*args) * (1e6 if len(calls) == 250 else 1.0)
+
+    module = sys.modules["mesobridge.atomistic.potential.train"]
+    monkeypatch.setattr(module, "loss", spiked)
+    result = train(*sets, SETTINGS)
+    curve = [point["force_rmse"] for point in result.curve]
+    assert curve[-1] < 1.1 * curve[3]
+    frames = load_frames(sets[1], ("H", "O"), 4.0)
+    table = error_table(predict(model_of(result), frames, ("H", "O")))
+    row = row_of(table, "forces")
+    assert row["rmse"]["value"] < 0.1 * row["rms"]

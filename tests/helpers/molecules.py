@@ -9,6 +9,21 @@ from ase.units import _e, _eps0
 VACUUM = _eps0 * _e / _e**2 * 1e-10
 SPRINGS = ((0, 1, 40, 0.96), (0, 2, 40, 0.96), (1, 2, 12, 1.52))
 
+#: Configuration of a short training on frames.xyz, to which the steps are added.
+SMALL = """
+[data]
+files = ["frames.xyz"]
+hold_out = 0.2
+[model]
+cutoff = "4 angstrom"
+channels = 4
+radial = 4
+hidden = 8
+[training]
+batch = 4
+points = 5
+"""
+
 
 def springs(rng, pbc=False, cell=None, shift=-500.0, noise=0.05, group="gas"):
     """A water-like molecule, three springs."""
