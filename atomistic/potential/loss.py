@@ -88,26 +88,6 @@ def errors_of(sums: np.ndarray) -> dict:
     }  # fmt: skip
 
 
-def energy_offsets(
-    model: CartesianACE, frames: Sequence[Frame], weights: Sequence[float], device: str
-) -> np.ndarray:
-    """Smallest change of the elements' energies that fits those of frames best, (S,), eV.
-
-    The last steps of a training change the energies of all frames together: forces say
-    nothing about that.
-    """
-    wrong = []
-    for some in batches(frames):
-        b = batch(some, model.cutoff, model.dtype).to(device)
-        wrong += (b.energy - derivatives(model, b)[0]).tolist()
-    counts = np.array(
-        [np.bincount(f.species, minlength=len(model.shift)) for f in frames]
-    )
-    scale = np.sqrt(weights) / counts.sum(1)
-    scaled = counts * scale[:, None]
-    return np.linalg.lstsq(scaled, np.array(wrong) * scale, rcond=None)[0]
-
-
 def batches(frames: Sequence[Frame], atoms: int = 200) -> list[list[Frame]]:
     """Frames in order, together up to about so many atoms."""
     groups: list[list[Frame]] = []

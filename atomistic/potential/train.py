@@ -20,7 +20,6 @@ import torch.distributed as dist
 import xarray as xr
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor
 
 from ...core.artefact import replacing, write_json
 from ...core.errors import InputError
@@ -29,7 +28,8 @@ from .baseline import baseline_record
 from .charges import first_energy
 from .core_repulsion import closest_pairs, nuclear_charges
 from .data import Frame, batch, digest, load_frames
-from .loss import energy_offsets, errors_of, frame_weights, loss, squared_errors
+from .element_energies import energy_offsets, reference_energies
+from .loss import errors_of, frame_weights, loss, squared_errors
 from .settings import TrainingResult, TrainingSettings, build_model, new_model
 
 __all__ = ["TrainingResult", "TrainingSettings", "build_model", "new_model", "train"]
@@ -44,6 +44,8 @@ OFFSET_FRAMES = 200
 LOST = 10
 #: File of the state, steps of warm-up.
 STATE, WARM_UP = "training.safetensors", 50
+#: What the optimiser keeps of each weight.
+MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 #: Largest norm of a gradient over the running mean of norms; where the mean begins, and
 #: over how many steps.
 CLIP, FIRST_NORM, MEMORY = 3.0, 1.5, 100
@@ -162,7 +164,10 @@ class _Training:
             dist.broadcast(self.model.shift.data, 0)
         self.average = {k: v.detach().clone() for k, v in self.model.named_parameters()}
         self.best = {k: v.clone() for k, v in self.average.items()}
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=s.learning_rate)
+        # AMSGrad: plain Adam blows up late, where gradients have become small.
+        self.optimiser = torch.optim.Adam(
+            self.model.parameters(), lr=s.learning_rate, amsgrad=True
+        )
         self.step, self.loss, self.lost = 0, float("nan"), 0
         self.norm = FIRST_NORM
         self.cpu, self._clock = 0.0, time.process_time()
@@ -322,8 +327,8 @@ class _Training:
         for name, value in self.model.named_parameters():
             state = self.optimiser.state[value]
             tensors[f"model.{name}"] = value.detach()
-            tensors[f"first.{name}"] = state["exp_avg"]
-            tensors[f"second.{name}"] = state["exp_avg_sq"]
+            for key in MOMENTS:
+                tensors[f"{key}.{name}"] = state[key]
         note = {"key": self.key, "settings": asdict(self.s), "step": self.step}
         note |= {"cpu": self.cpu, "loss": self.loss, "norm": self.norm}
         note["curve"] = self.curve
@@ -349,27 +354,5 @@ class _Training:
             self.best[name] = stored[f"best.{name}"]
             self.optimiser.state[value] = {
                 "step": torch.tensor(float(self.step)),
-                "exp_avg": stored[f"first.{name}"],
-                "exp_avg_sq": stored[f"second.{name}"],
+                **{key: stored[f"{key}.{name}"] for key in MOMENTS},
             }
-
-
-def reference_energies(
-    frames: list[Frame], n_species: int, first: Sequence[float] | None = None
-) -> Tensor:
-    """Energy of an atom of each species; the network learns the rest.
-
-    Energies of single atoms where there are any, and the smallest change of them that
-    gives the energies of the other frames best; without the `first` energy of each.
-    """
-    counts = np.array([np.bincount(f.species, minlength=n_species) for f in frames])
-    energies, alone = np.array([f.energy for f in frames]), np.zeros(n_species)
-    if first is not None:
-        energies = energies - first
-    single = np.array([f.isolated for f in frames])
-    for kind in range(n_species):
-        found = energies[single & (counts[:, kind] > 0)]
-        alone[kind] = found.mean() if len(found) else 0.0
-    counts, energies = counts[~single].astype(float), energies[~single]
-    change = np.linalg.lstsq(counts, energies - counts @ alone, rcond=None)[0]
-    return torch.from_numpy(alone + change)

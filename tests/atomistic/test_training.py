@@ -16,6 +16,7 @@ from potentials import frames, molecules
 
 from mesobridge.atomistic.potential import TrainingSettings, train
 from mesobridge.atomistic.potential.data import batch, digest, load_frames
+from mesobridge.atomistic.potential.element_energies import reference_energies
 from mesobridge.atomistic.potential.loss import loss
 from mesobridge.atomistic.potential.predictions import error_table, predict, row_of
 from mesobridge.atomistic.potential.reading import read_labelled, split
@@ -23,7 +24,6 @@ from mesobridge.atomistic.potential.settings import build_model
 from mesobridge.atomistic.potential.train import (
     STATE,
     belongs,
-    reference_energies,
     stored_note,
 )
 from mesobridge.core.artefact import write_dataset
