@@ -22,7 +22,7 @@ def reference_energies(
     Energies of single atoms where there are any, and the smallest change of them that
     gives the energies of the other frames best; without the `first` energy of each.
     """
-    counts = np.array([np.bincount(f.species, minlength=n_species) for f in frames])
+    counts = _counts(frames, n_species)
     energies, alone = np.array([f.energy for f in frames]), np.zeros(n_species)
     if first is not None:
         energies = energies - first
@@ -47,9 +47,12 @@ def energy_offsets(
     for some in batches(frames):
         b = batch(some, model.cutoff, model.dtype).to(device)
         wrong += (b.energy - derivatives(model, b)[0]).tolist()
-    counts = np.array(
-        [np.bincount(f.species, minlength=len(model.shift)) for f in frames]
-    )
+    counts = _counts(frames, len(model.shift))
     scale = np.sqrt(weights) / counts.sum(1)
     scaled = counts * scale[:, None]
     return np.linalg.lstsq(scaled, np.array(wrong) * scale, rcond=None)[0]
+
+
+def _counts(frames: Sequence[Frame], n_species: int) -> np.ndarray:
+    """Atoms of each species in each frame, shape (F, S)."""
+    return np.array([np.bincount(f.species, minlength=n_species) for f in frames])
