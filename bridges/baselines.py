@@ -88,11 +88,9 @@ def without(
     begun = time.monotonic()
     if display is not None:
         display.begin(STAGE)
-    kept = [_read(_path(ds, chosen, folder)) for ds in sets]
-    for ds, known in zip(sets, kept, strict=True):
-        _try(ds, known, chosen)
+    kept = [_begun(ds, chosen, folder) for ds in sets]
     missing = sum(
-        ds.sizes["frame"] - (0 if known is None else known.sizes["frame"])
+        ds.sizes["frame"] - known.sizes["frame"]
         for ds, known in zip(sets, kept, strict=True)
     )
     done = 0
@@ -130,12 +128,11 @@ def forget(folder: Path) -> None:
     shutil.rmtree(folder / LABELS, ignore_errors=True)
 
 
-def _read(path: Path) -> xr.Dataset | None:
-    return read_dataset(path, "frames/1") if path.is_file() else None
+def _begun(ds: xr.Dataset, chosen: Chosen, folder: Path) -> xr.Dataset:
+    """What is labelled already; the first frame at least, which can be subtracted.
 
-
-def _try(ds: xr.Dataset, known: xr.Dataset | None, chosen: Chosen) -> None:
-    """Label the first frame: whether it can be subtracted, and is what is kept."""
+    It is labelled anew where labels are kept: they must be of the same calculator.
+    """
     charge = float(ds.attrs.get("charge_number", 0.0))
     named = chosen.named
     if named is not None and named.kind == "xtb" and named.charge != charge:
@@ -147,8 +144,11 @@ def _try(ds: xr.Dataset, known: xr.Dataset | None, chosen: Chosen) -> None:
     first = ds.isel(frame=[0])
     found = _label(first, chosen)
     subtracted(first, found, None)
-    if known is None:
-        return
+    path = _path(ds, chosen, folder)
+    if not path.is_file():
+        write_dataset(found, path, "frames/1")
+        return found
+    known = read_dataset(path, "frames/1")
     now, before = (float(x["energy"].values[0]) / EV for x in (found, known))
     if not agrees(now, before):
         raise InputError(
@@ -156,18 +156,18 @@ def _try(ds: xr.Dataset, known: xr.Dataset | None, chosen: Chosen) -> None:
             wanted=f"{before:.4f} eV for the first frame", got=f"{now:.4f} eV",
             mend="choose another [run] name or --out, or --fresh to label anew",
         )  # fmt: skip
+    return known
 
 
 def _labelled(
     ds: xr.Dataset,
-    known: xr.Dataset | None,
+    known: xr.Dataset,
     chosen: Chosen,
     folder: Path,
     told: Callable[[int], None],
 ) -> xr.Dataset:
     """All frames labelled, stored now and then."""
-    parts = [] if known is None else [known]
-    done, n = sum(p.sizes["frame"] for p in parts), ds.sizes["frame"]
+    parts, done, n = [known], known.sizes["frame"], ds.sizes["frame"]
     stored = time.monotonic()
     while done < n:
         parts.append(_label(ds.isel(frame=slice(done, done + AT_ONCE)), chosen))

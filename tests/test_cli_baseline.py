@@ -159,7 +159,7 @@ def test_killed_while_labelling_it_labels_the_rest(data, mesobridge, toy, monkey
     assert not (data / RUN / "potential.safetensors").exists()
     toy.dies_at, toy.calls = None, 0
     assert mesobridge(*asked)[0] == 0
-    assert toy.calls == 2 + 30 - 16  # whole eights are kept
+    assert toy.calls == 2 + 30 - 18  # the two and whole eights are kept
     toy.calls = 0
     assert mesobridge(*asked)[0] == 0
     assert toy.calls == 2

@@ -22,7 +22,15 @@ from torch import Tensor, nn
 
 from ...core.errors import InputError
 from .data import Batch, System
-from .ewald import cluster_energies, far_energy, far_slopes, near_kernel, with_slope
+from .ewald import (
+    Slopes,
+    cluster_energies,
+    cluster_slopes,
+    far_energy,
+    far_slopes,
+    near_kernel,
+    with_slope,
+)
 
 #: e per atom: more than this is not spread to reach a total charge.
 MISSING = 0.5
@@ -217,9 +225,12 @@ def first_energy(model, b: Batch) -> float:
 
 @dataclass(frozen=True)
 class Response:
-    """Coulomb energy (eV) of one frame, its derivatives, and the charges (e)."""
+    """Coulomb energies (B,), eV, of frames end to end, their derivatives, and charges (e).
 
-    energy: float
+    The derivatives by strain have the shape (B, 3, 3).
+    """
+
+    energies: Tensor
     features: Tensor
     vectors: Tensor
     positions: Tensor
@@ -233,30 +244,52 @@ def response(
     vectors: Tensor,
     species: Tensor,
     index: Tensor,
-    system: System,
+    systems: Sequence[System],
 ) -> Response:
-    """Coulomb energy with its derivatives where the network's are written out.
+    """Coulomb energies with derivatives where the network's are written out.
 
     Parameters
     ----------
     features, vectors, species, index
-        Of one frame, padded, in the order of `system`.
+        Of B frames end to end, padded, in the order of `systems`.
     """
     device = features.device
-    positions, box = (
-        torch.from_numpy(x).to(device) for x in (system.positions, system.box)
-    )
-    total = _totals([system]).to(device)
+    positions, total = (f(systems).to(device) for f in (_positions, _totals))
+    count = torch.tensor([len(s.positions) for s in systems], device=device)
+    frame = torch.repeat_interleave(count)
     with torch.no_grad():
-        charges = head(features, species, torch.zeros_like(species), total)
+        charges = head(features, species, frame, total)
         near, by_vectors = head.near_slopes(charges, vectors, index)
-        far = far_slopes(charges, positions, box, system.pbc, head.cutoff)
-        # What one charge gains, all of them lose evenly.
+        far = _far(charges, positions, systems, head.cutoff)
+        # What one charge gains, all of its frame lose evenly.
         by_charges = near + far.charges
-        by_charges = (by_charges - by_charges.mean()).to(features.dtype)
+        means = torch.zeros_like(total).index_add(0, frame, by_charges) / count
+        by_charges = (by_charges - means[frame]).to(features.dtype)
+        energies = far.energy.index_add(0, frame, 0.5 * charges * near)
     return Response(
-        float(far.energy + 0.5 * charges @ near), by_charges.outer(head.last.weight[0]),
-        by_vectors, far.positions, far.strain, charges,
+        energies, by_charges.outer(head.last.weight[0]), by_vectors, far.positions,
+        far.strain, charges,
+    )  # fmt: skip
+
+
+def _far(charges: Tensor, positions: Tensor, systems, cutoff: float) -> Slopes:
+    """`far_slopes` of each frame, put together; clusters of one size go at once."""
+    sizes = [len(s.positions) for s in systems]
+    if len(set(sizes)) == 1 and not any(map(any, (s.pbc for s in systems))):
+        found = cluster_slopes(
+            charges.view(-1, sizes[0]), positions.view(-1, sizes[0], 3), cutoff
+        )
+        flat = found.charges.flatten(), found.positions.flatten(0, 1)
+        return Slopes(found.energy, *flat, found.strain)
+    each = []
+    parts = charges.split(sizes), positions.split(sizes)
+    for q, x, s in zip(*parts, systems, strict=True):
+        box = torch.from_numpy(s.box).to(x.device)
+        each.append(far_slopes(q, x, box, s.pbc, cutoff))
+    energy, by_charges, by_positions, strain = zip(*each, strict=True)
+    return Slopes(
+        torch.stack(energy), torch.cat(by_charges), torch.cat(by_positions),
+        torch.stack(strain),
     )  # fmt: skip
 
 

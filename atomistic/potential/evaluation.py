@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -41,7 +42,7 @@ class Evaluation:
 
 
 class CalculatorPotential:
-    """An ASE calculator in the place of a `Potential`.
+    """An ASE calculator in the place of a `Potential`; threads take turns.
 
     Parameters
     ----------
@@ -60,6 +61,7 @@ class CalculatorPotential:
                 got=type(made).__name__, mend="give ase.calculators.lj.LennardJones()",
             )  # fmt: skip
         self.calculator: Oracle = made
+        self._in_use = threading.Lock()  # calculators keep the atoms they are at
 
     def evaluate(
         self,
@@ -76,8 +78,9 @@ class CalculatorPotential:
         atoms = Atoms(list(species), positions, cell=box, pbc=pbc, info=info)
         asked = stress and atoms.cell.rank == 3 and all(pbc)
         tension = None
-        if asked and gives_stress(self.calculator):
-            voigt = self.calculator.get_stress(atoms)
-            tension = voigt_6_to_full_3x3_stress(voigt)
-        energy = float(self.calculator.get_potential_energy(atoms))
-        return Evaluation(energy, self.calculator.get_forces(atoms), tension)
+        with self._in_use:
+            if asked and gives_stress(self.calculator):
+                voigt = self.calculator.get_stress(atoms)
+                tension = voigt_6_to_full_3x3_stress(voigt)
+            energy = float(self.calculator.get_potential_energy(atoms))
+            return Evaluation(energy, self.calculator.get_forces(atoms), tension)

@@ -141,7 +141,7 @@ def far_slopes(
     on the box alone is kept.
     """
     if not any(pbc):
-        return _cluster_slopes(charges, positions, cutoff)
+        return cluster_slopes(charges, positions, cutoff)
     _check_cell(positions, box, pbc)
     width, (sizes, mesh) = cutoff / SPLIT, _sizes(len(charges), box, cutoff)
     cell = _cell(box.cpu().numpy().tobytes(), sizes, mesh, width, box.device)
@@ -195,15 +195,24 @@ def _squared(factors: Tensor) -> Tensor:
     return (factors.real.square() + factors.imag.square()).flatten()
 
 
-def _cluster_slopes(charges: Tensor, positions: Tensor, cutoff: float) -> Slopes:
+def cluster_slopes(charges: Tensor, positions: Tensor, cutoff: float) -> Slopes:
+    """`cluster_energies` with derivatives, of clusters of one size along leading axes.
+
+    Parameters
+    ----------
+    charges, positions
+        Shape (..., N) and (..., N, 3).
+    """
     exact = "donot_use_mm_for_euclid_dist"
-    r = torch.cdist(positions, positions, compute_mode=exact).fill_diagonal_(math.inf)
+    r = torch.cdist(positions, positions, compute_mode=exact)
+    r.diagonal(dim1=-2, dim2=-1).fill_(math.inf)
     pairs, slope = with_slope(lambda r: _cluster_kernel(r, cutoff), r)
-    potential = pairs @ charges
-    along = slope / r * charges * charges.unsqueeze(1)
-    by_positions = positions * along.sum(1, keepdim=True) - along @ positions
-    energy = 0.5 * charges @ potential
-    return Slopes(energy, potential, by_positions, positions.T @ by_positions)
+    potential = (pairs @ charges.unsqueeze(-1)).squeeze(-1)
+    along = slope / r * charges.unsqueeze(-2) * charges.unsqueeze(-1)
+    by_positions = positions * along.sum(-1, keepdim=True) - along @ positions
+    energy = 0.5 * (charges * potential).sum(-1)
+    strain = positions.transpose(-2, -1) @ by_positions
+    return Slopes(energy, potential, by_positions, strain)
 
 
 def _cluster_kernel(r: Tensor, cutoff: float) -> Tensor:

@@ -8,7 +8,7 @@ the numbers: here are the same numbers without it, in a form that can be compile
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
@@ -51,9 +51,13 @@ def energies_and_slopes(
 
 
 def charged_energies_and_slopes(
-    model: CartesianACE, vectors: Tensor, species: Tensor, index: Tensor, system: System
+    model: CartesianACE,
+    vectors: Tensor,
+    species: Tensor,
+    index: Tensor,
+    systems: Sequence[System],
 ) -> tuple[Tensor, Tensor, Response]:
-    """`energies_and_slopes` of one frame whose atoms have charges, never compiled.
+    """`energies_and_slopes` of frames whose atoms have charges, never compiled.
 
     The slopes hold all that depends on `vectors`; the energies of atoms are without
     Coulomb's, which is in the response with its derivatives by positions and strain.
@@ -62,14 +66,14 @@ def charged_energies_and_slopes(
     ----------
     model, vectors, species, index
         As `CartesianACE.forward`, padded.
-    system
-        The same atoms in space.
+    systems
+        The same atoms in space, frame by frame.
     """
     order, place, counts = model.sorted(species)
 
     def respond(features: Tensor) -> Response:
         return response(
-            cast(Charges, model.charges), features, vectors, species, index, system
+            cast(Charges, model.charges), features, vectors, species, index, systems
         )
 
     with torch.no_grad():

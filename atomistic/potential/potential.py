@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from ...core.artefact import read_model, write_model
 from ...core.errors import InputError, SchemaError
 from .baseline import Baseline, checked_baseline, record_beside
+from .charges import Response
 from .data import System, species_numbers
 from .derivatives import forces_on_atoms
 from .evaluation import CalculatorPotential, Evaluation
@@ -102,11 +104,7 @@ class Potential:
             box, pbc = np.zeros((3, 3)), (False, False, False)
         numbers = self.numbers(species)
         rows, index = (verlet or VerletList(self.model.cutoff)).rows(positions, box, pbc)
-        if self.model.charges is None:
-            (found,) = self.of_rows(rows, index, numbers, [box])
-        else:
-            place = np.array(positions, float), np.array(box, float), tuple(pbc)
-            found = self._charged(rows, index, numbers, System(*place, charge))
+        (found,) = self._found(rows, index, numbers, [positions], [box], pbc, charge)
         return self._with_baseline(found, positions, numbers, box, pbc, charge, stress)
 
     def evaluate_many(
@@ -122,7 +120,8 @@ class Potential:
     ) -> list[Evaluation]:
         """`evaluate` of B configurations at once: replicas, or different systems.
 
-        A potential that predicts charges takes one after the other.
+        Where charges are predicted and the box repeats, their sums go one after the
+        other.
 
         Parameters
         ----------
@@ -143,13 +142,6 @@ class Potential:
         boxes = np.broadcast_to(boxes, (n, 3, 3))
         shared = isinstance(species[0], (str, int, np.integer))
         lists = verlets or [VerletList(self.model.cutoff)] * n
-        if self.model.charges is not None:
-            whose = [species] * n if shared else species
-            each = zip(positions, whose, boxes, lists, strict=True)
-            return [
-                self.evaluate(x, own, box, pbc, charge, stress=stress, verlet=verlet)
-                for x, own, box, verlet in each
-            ]
         kinds = [self.numbers(species)] * n if shared else [*map(self.numbers, species)]
         if shared and not any(pbc) and 1 < len(kinds[0]) <= ALL_PAIRS:
             rows, index = all_pairs(np.asarray(positions, float))
@@ -159,8 +151,8 @@ class Potential:
                 for own, x, box in zip(lists, positions, boxes, strict=True)
             ]
             rows, index = end_to_end(near, self.model.cutoff)
-        sizes = [len(own) for own in kinds]
-        found = self.of_rows(rows, index, np.concatenate(kinds), boxes, sizes)
+        numbers = np.concatenate(kinds)
+        found = self._found(rows, index, numbers, positions, boxes, pbc, charge)
         return [
             self._with_baseline(e, x, numbers, box, pbc, charge, stress)
             for e, x, numbers, box in zip(found, positions, kinds, boxes, strict=True)
@@ -201,44 +193,27 @@ class Potential:
         sizes
             Atoms of each configuration; one holds all without.
         """
-        vectors, kinds, near = self._given(rows, numbers, index)
-        atoms, slopes = energies_and_slopes(self.model, vectors, kinds, near, self.run)
-        forces = forces_on_atoms(slopes, near, None, len(numbers)).cpu().numpy()
-        strain = torch.bmm(vectors.transpose(1, 2), slopes).double().cpu().numpy()
-        each = atoms.cpu().numpy()
-        starts = np.concatenate([[0], np.cumsum(sizes or [len(numbers)])])
-        energy = np.add.reduceat(each, starts[:-1])
-        virial = np.add.reduceat(strain, starts[:-1])
-        virial = 0.5 * (virial + virial.swapaxes(1, 2))
-        volumes = np.abs(np.linalg.det(np.asarray(boxes)))
-        return [
-            Evaluation(
-                float(energy[b]),
-                forces[starts[b] : starts[b + 1]],
-                virial[b] / volumes[b] if volumes[b] else None,
-                each[starts[b] : starts[b + 1]],
-            )
-            for b in range(len(energy))
-        ]
+        given = self._given(rows, numbers, index)
+        found = energies_and_slopes(self.model, *given, self.run)
+        return _evaluations(given, *found, boxes, sizes or [len(numbers)])
 
-    def _charged(self, rows, index, numbers, system: System) -> Evaluation:
-        vectors, kinds, near = self._given(rows, numbers, index)
-        each, slopes, charged = charged_energies_and_slopes(
-            self.model, vectors, kinds, near, system
-        )
-        forces = forces_on_atoms(slopes, near, None, len(numbers)) - charged.positions
-        strain = torch.bmm(vectors.transpose(1, 2), slopes).double().sum(0)
-        virial = strain + charged.strain
-        volume = abs(float(np.linalg.det(system.box)))
-        return Evaluation(
-            float(each.sum()) + charged.energy,
-            forces.cpu().numpy(),
-            (0.5 * (virial + virial.T) / volume).cpu().numpy() if volume else None,
-            charges=charged.charges.cpu().numpy(),
-        )
+    def _found(
+        self, rows, index, numbers, positions, boxes, pbc, charge
+    ) -> list[Evaluation]:
+        """All but the baseline, of configurations end to end."""
+        sizes = [*map(len, positions)]
+        if self.model.charges is None:
+            return self.of_rows(rows, index, numbers, boxes, sizes)
+        systems = [
+            System(np.array(x, float), np.array(box, float), tuple(pbc), charge)
+            for x, box in zip(positions, boxes, strict=True)
+        ]
+        given = self._given(rows, numbers, index)
+        found = charged_energies_and_slopes(self.model, *given, systems)
+        return _evaluations(given, *found[:2], boxes, sizes, found[2])
 
     def _given(self, rows, numbers, index) -> tuple[torch.Tensor, ...]:
-        """Vectors, species and neighbours on the device of the network."""
+        """Vectors, species and neighbours (N, K) on the device of the network."""
         if not 0 < len(numbers) == len(rows):
             raise InputError(
                 "positions and species do not fit", wanted="a species for each atom",
@@ -264,6 +239,33 @@ class Potential:
             found.stress + base.stress if both else None,
             charges=found.charges,
         )
+
+
+def _evaluations(
+    given, energies, slopes, boxes, sizes, charged: Response | None = None
+) -> list[Evaluation]:
+    """Parts of configurations end to end, with what their charges do."""
+    vectors, _, near = given
+    forces = forces_on_atoms(slopes, near, None, len(energies))
+    strain = torch.bmm(vectors.transpose(1, 2), slopes).double().cpu().numpy()
+    each = energies.cpu().numpy()
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    energy = np.add.reduceat(each, starts[:-1])
+    virial = np.add.reduceat(strain, starts[:-1])
+    if charged is not None:
+        forces = forces - charged.positions
+        energy = energy + charged.energies.cpu().numpy()
+        virial = virial + charged.strain.cpu().numpy()
+        charges = charged.charges.cpu().numpy()
+    virial = 0.5 * (virial + virial.swapaxes(1, 2))
+    volumes = np.abs(np.linalg.det(np.asarray(boxes)))
+    found, forces = [], forces.cpu().numpy()
+    for b, (start, end) in enumerate(pairwise(starts)):
+        stress = virial[b] / volumes[b] if volumes[b] else None
+        of = slice(start, end)
+        last = (each[of], None) if charged is None else (None, charges[of])
+        found.append(Evaluation(float(energy[b]), forces[of], stress, *last))
+    return found
 
 
 def save_potential(path: Path | str, result: TrainingResult, validity: Mapping) -> None:

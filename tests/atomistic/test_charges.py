@@ -295,12 +295,13 @@ def test_ase_and_many_at_once_take_charges(potential):
     assert atoms.get_charges().sum() == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.parametrize("fewer", [0, 2])
 @pytest.mark.parametrize("kind", ["crystal", "slab", "cluster"])
-def test_replicas_at_once_are_those_alone(potential, kind):
+def test_replicas_at_once_are_those_alone(potential, kind, fewer):
     """More boxes than are kept, of other sizes and other atoms, lists used again."""
     x, s, box, pbc = in_place(kind)
     scales = np.linspace(0.97, 1.03, 6)
-    sizes = [len(s) - 2 * b for b in range(6)]
+    sizes = [len(s) - fewer * b for b in range(6)]
     kinds, boxes = [s[:n] for n in sizes], scales[:, None, None] * box
     lists = [VerletList(CUTOFF, 1.0) for _ in sizes]
     for shift in (0.0, 0.1):

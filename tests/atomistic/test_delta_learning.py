@@ -2,6 +2,8 @@
 
 import functools
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -50,6 +52,29 @@ def labels(n, seed):
     energy = [a.energy + b.energy for a, b in zip(*parts, strict=True)]
     forces = [a.forces + b.forces for a, b in zip(*parts, strict=True)]
     return frames(many, symbols, box, "TTT", energy, forces)
+
+
+class Slow(LennardJones):
+    """Waits between keeping atoms and using them."""
+
+    def calculate(self, atoms=None, *args, **more):
+        self.atoms = atoms
+        time.sleep(0.001)
+        super().calculate(self.atoms, *args, **more)
+
+
+def test_threads_take_turns_with_a_calculator():
+    shared = CalculatorPotential(Slow(sigma=1.2, epsilon=0.2, rc=CUTOFF))
+    x, symbols, box = molecules(8)
+    systems = [x, x * 1.02]
+    wanted = [shared.evaluate(x, symbols, box, stress=False) for x in systems]
+
+    def equal(k):
+        found = shared.evaluate(systems[k % 2], symbols, box, stress=False)
+        return np.array_equal(found.forces, wanted[k % 2].forces)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(equal, range(40)))
 
 
 @pytest.fixture(scope="module")
