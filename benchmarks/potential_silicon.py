@@ -6,6 +6,7 @@ Data: mlearn (Zuo et al. 2020, doi:10.1021/acs.jpca.9b08723), VASP PBE.
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 import time
 from pathlib import Path
@@ -124,7 +125,7 @@ def judge(path: Path, data: Path, spent: float) -> list[dict]:
             found.append(figure(name, value / row["rms"], "1", "<=", 0.25, note))
     crystal = bulk("Si", "diamond", a=LATTICE)
     elastic = elastic_constants(crystal, subject.exact)
-    cubic = elastic.cubic() or {}
+    cubic = elastic.cubic(tolerance=math.inf)
     for name, wanted in DFT.items():
         error = abs(cubic[name] / wanted - 1)
         note = f"{cubic[name]:.1f} GPa beside {wanted:g}"

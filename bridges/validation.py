@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..atomistic.cells import straight, upright
+from ..atomistic.potential.labelled_frame import Keys
 from ..atomistic.validation import dynamic_parts, static_parts
 from ..atomistic.validation.crystal import parse_crystal, relaxed, supercell
 from ..atomistic.validation.dynamics import Run
@@ -32,9 +33,10 @@ Tell = Callable[[float, float, str], None]
 SIDE, DERIVATIVES = 10.0, 6
 
 #: Fields of the request that parts depend on; some may be files.
-_RUN = ("data", "crystal", "temperature", "time", "timestep", "seed")
+_DATA = ("data", "labels")
+_RUN = (*_DATA, "crystal", "temperature", "time", "timestep", "seed")
 USES = {
-    "errors": ("data",), "derivatives": ("data", "crystal", "seed"),
+    "errors": _DATA, "derivatives": (*_DATA, "crystal", "seed"),
     "elastic": ("crystal",), "state": ("crystal",), "phonons": ("crystal",),
     "temperature": _RUN, "energy": _RUN, "structure": (*_RUN, "reference"),
 }  # fmt: skip
@@ -57,6 +59,9 @@ class Request:
         Folder.
     baseline
         ``module:factory`` of the baseline of a file that does not name it.
+    labels
+        What labels of `data` are called: fields of `Keys` = names in the file, such as
+        ``("energy=REF_energy", "forces=REF_forces")``.
     """
 
     potential: str
@@ -70,6 +75,7 @@ class Request:
     seed: int = 0
     quiet: bool = False
     baseline: str | None = None
+    labels: tuple[str, ...] = ()
 
 
 def validate(request: Request, subject: Subject | None = None) -> dict:
@@ -119,7 +125,8 @@ class _Job:
 
     def __init__(self, request: Request, subject: Subject):
         self.request, self.subject = request, subject
-        self.frames = read_frames(request.data) if request.data else []
+        keys = _keys(request.labels)
+        self.frames = read_frames(request.data, keys) if request.data else []
         self.crystal = parse_crystal(request.crystal) if request.crystal else None
         self.reference = read_frames(request.reference) if request.reference else []
         self._nvt: Run | None = None
@@ -232,6 +239,22 @@ class _Job:
         return dynamic_parts.energy_part(
             self.subject, self._plan(), start, self.scratch, tell
         )
+
+
+def _keys(labels: Sequence[str]) -> Keys | None:
+    """What labels are called, of ``NAME=KEY``; ``None`` without any."""
+    if not labels:
+        return None
+    names, given = [f.name for f in fields(Keys)], dict[str, str]()
+    for text in labels:
+        name, _, key = text.partition("=")
+        if name not in names or not key:
+            raise InputError(
+                "--label", wanted=f"NAME=KEY, NAME one of {', '.join(names)}", got=text,
+                mend="say what the file calls it: --label energy=REF_energy",
+            )  # fmt: skip
+        given[name] = key
+    return Keys(**given)
 
 
 def _positive(option: str, text: str, unit: str) -> float:

@@ -12,6 +12,7 @@ from .stopping import stop_on_signals
 
 Text = Optional[str]  # noqa: UP045 - typer reads it at run time
 File = Optional[Path]  # noqa: UP045
+Labels = Optional[list[str]]  # noqa: UP045
 Runs = Annotated[Path, typer.Option(help="Folder that holds run folders.")]
 
 
@@ -46,6 +47,10 @@ def validate(
     data: Annotated[
         File, typer.Option(help="Labelled frames: extxyz, npz or .nc.")
     ] = None,
+    label: Annotated[
+        Labels,
+        typer.Option(help="What --data calls a label, energy=REF_energy; repeat."),
+    ] = None,
     crystal: Annotated[
         Text, typer.Option(help="'Si diamond 5.43' (A), or a file.")
     ] = None,
@@ -78,6 +83,7 @@ def validate(
             seed,
             quiet,
             baseline,
+            tuple(label or ()),
         )  # fmt: skip
     )
     for name in found["failed"]:

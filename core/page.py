@@ -61,19 +61,21 @@ class Page:
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table of plain-text cells; a cell that starts with ``!`` is marked."""
-        top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-        body = "".join(
-            "<tr>" + "".join(_cell(cell) for cell in row) + "</tr>" for row in rows
-        )
-        self.parts.append(
-            f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
-        )
+        self.parts.append(_table(head, rows))
+
+    def folded_table(
+        self, summary: str, head: Sequence[str], rows: Sequence[Sequence[str]]
+    ) -> None:
+        """A table that opens on a click."""
+        self._fold(summary, _table(head, rows))
 
     def listing(self, summary: str, text: str) -> None:
         """Preformatted text that opens on a click."""
+        self._fold(summary, f"<pre>{html.escape(text)}</pre>")
+
+    def _fold(self, summary: str, inside: str) -> None:
         self.parts.append(
-            f"<details><summary>{html.escape(summary)}</summary>"
-            f"<pre>{html.escape(text)}</pre></details>"
+            f"<details><summary>{html.escape(summary)}</summary>{inside}</details>"
         )
 
     def render(self) -> str:
@@ -85,6 +87,14 @@ class Page:
             f'<h1>{html.escape(self.title)}</h1><p class="lead">'
             f"{html.escape(self.lead)}</p>{''.join(self.parts)}</body></html>\n"
         )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    body = "".join(
+        "<tr>" + "".join(_cell(cell) for cell in row) + "</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _cell(text: str) -> str:

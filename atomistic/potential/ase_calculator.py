@@ -53,6 +53,7 @@ class MesobridgeCalculator(Calculator):
         "forces",
         "stress",
         "charges",
+        "dipole",
     ]
 
     def __init__(
@@ -107,11 +108,14 @@ class MesobridgeCalculator(Calculator):
             self.results["energies"] = found.energies
         if found.charges is not None:
             self.results["charges"] = found.charges
+            if not any(atoms.pbc) and not self._last:  # others depend on the origin
+                self.results["dipole"] = found.charges @ atoms.positions
         if found.stress is not None:
             self.results["stress"] = full_3x3_to_voigt_6_stress(found.stress)
         missing = [p for p in properties if p not in self.results]
         if missing:
             raise PropertyNotImplementedError(
                 f"no {', '.join(missing)}: a cell without volume has no stress, a "
-                "baseline or charges no energies of atoms, and others no charges"
+                "baseline or charges no energies of atoms, others no charges; dipoles "
+                "are of neutral clusters"
             )

@@ -225,7 +225,7 @@ def first_energy(model, b: Batch) -> float:
 
 @dataclass(frozen=True)
 class Response:
-    """Coulomb energies (B,), eV, of frames end to end, their derivatives, and charges (e).
+    """Coulomb energies of B frames end to end, (B,), eV, their derivatives, and charges.
 
     The derivatives by strain have the shape (B, 3, 3).
     """

@@ -28,7 +28,7 @@ def predict_with(
     Parameters
     ----------
     calculator
-        Any; stress and charges are left out where it has none.
+        Any; stress, charges and dipoles are left out where it has none.
     frames
         With labels in their calculators, as ASE reads them from extxyz; the group of a
         frame is its ``info["config_type"]``.
@@ -49,7 +49,9 @@ def predict_with(
     if not pairs:
         raise InputError(
             "no labels to compare with", wanted="frames with energies, forces or stress",
-            got=f"{len(frames)} frames without", mend="label them, or leave --data out",
+            got=f"{len(frames)} frames without",
+            mend="label them, say what labels are called (--label energy=REF_energy), "
+            "or leave --data out",
         )  # fmt: skip
     group = np.array([str(atoms.info.get(GROUP, "all")) for atoms in frames])
     return Predictions(pairs, group, {})
@@ -63,8 +65,10 @@ def _compare(to: Collected, calculator: Calculator, labelled: Atoms, i: int) -> 
         ("energy", "energy", len(atoms), [""]),
         ("forces", "forces", 1.0, each),
         ("charges", "charge", 1.0, each),
+        ("dipole", "dipole", 1.0, [""]),
     ):
-        if labels.get(name) is None or (name == "stress" and not atoms.pbc.all()):
+        periodic = {"stress": atoms.pbc.all(), "dipole": not atoms.pbc.any()}
+        if labels.get(name) is None or not periodic.get(name, True):
             continue
         try:
             there = calculator.get_property(name, atoms)

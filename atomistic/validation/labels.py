@@ -13,6 +13,7 @@ from ...core.artefact import existing, read_dataset
 from ...core.errors import InputError
 from ...core.units import ANGSTROM, ELEMENTARY_CHARGE, EV
 from ..oracle import frame_atoms
+from ..potential.labelled_frame import Keys
 from ..potential.reading import read_labelled
 
 #: Key of `Atoms.info` that names the group of a frame.
@@ -34,6 +35,8 @@ def labelled_atoms(ds: xr.Dataset) -> list[Atoms]:
             labels["energy"] = float(ds["energy"].values[i]) / EV
         if "charge" in ds:
             labels["charges"] = ds["charge"].values[i] / ELEMENTARY_CHARGE
+        if "dipole" in ds:
+            labels["dipole"] = ds["dipole"].values[i] / (ELEMENTARY_CHARGE * ANGSTROM)
         if "stress" in ds:
             labels["stress"] = _voigt(ds["stress"].values[i] * ANGSTROM**3 / EV)
         atoms.calc = SinglePointCalculator(atoms, **labels)
@@ -46,19 +49,27 @@ def _voigt(full: np.ndarray) -> np.ndarray:
     return full[(0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)]
 
 
-def read_frames(path: Path | str) -> list[Atoms]:
+def read_frames(path: Path | str, keys: Keys | None = None) -> list[Atoms]:
     """Frames of a file: `frames/1` (``.nc``), npz, or any that ASE reads (extxyz).
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    keys
+        What labels are called in it; then every frame must have energy and forces.
 
     Raises
     ------
     InputError
-        When the file cannot be read.
+        When the file cannot be read, or lacks what was named.
     """
     path = existing(path)
     if path.suffix == ".nc":
         return labelled_atoms(read_dataset(path, "frames/1"))
-    if path.suffix == ".npz":
-        return [atoms for ds in read_labelled(path) for atoms in labelled_atoms(ds)]
+    if path.suffix == ".npz" or keys is not None:
+        sets = read_labelled(path, keys)
+        return [atoms for ds in sets for atoms in labelled_atoms(ds)]
     from ase.io import read
 
     try:

@@ -4,15 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...core.page import Page
+
 HEAD = (
     "quantity", "group", "element", "frames", "RMSE", "about the mean error", "MAE",
     "rms of reference",
 )  # fmt: skip
+#: Groups up to which all rows are shown.
+GROUPS = 6
 
 
-def error_rows(rows: Sequence[dict]) -> tuple[tuple, list[tuple]]:
-    """Head and rows of a table of what `error_table` gives."""
-    return HEAD, [
+def error_tables(page: Page, rows: Sequence[dict]) -> None:
+    """What `error_table` gives; where groups are many, theirs open on a click."""
+    groups = {r["group"] for r in rows} - {"all"}
+    if len(groups) <= GROUPS:
+        page.table(HEAD, error_rows(rows))
+        return
+    page.table(HEAD, error_rows([r for r in rows if r["group"] == "all"]))
+    for quantity in dict.fromkeys(r["quantity"] for r in rows):
+        own = [r for r in rows if r["quantity"] == quantity and r["group"] != "all"]
+        own.sort(key=lambda r: (-_worst(own, r["group"]), r["element"] or ""))
+        title = f"{quantity.replace('_', ' ')}, {len(groups)} groups, the worst first"
+        page.folded_table(title, HEAD, error_rows(own))
+
+
+def _worst(rows: Sequence[dict], group: str) -> float:
+    """Error of all elements of a group."""
+    return max(r["rmse"]["value"] for r in rows
+               if r["group"] == group and r["element"] is None)  # fmt: skip
+
+
+def error_rows(rows: Sequence[dict]) -> list[tuple]:
+    """Cells of a table under `HEAD`."""
+    return [
         (
             f"{r['quantity'].replace('_', ' ')} ({r['unit']})", r["group"],
             r["element"] or "all", str(r["frames"]), interval(r["rmse"]),

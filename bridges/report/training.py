@@ -24,10 +24,11 @@ from ...atomistic.potential.predictions import (
 from ...atomistic.potential.reading import is_isolated
 from ...atomistic.potential.settings import build_model
 from ...core.page import Page
-from ...core.style import BLUE, ORANGE, colour, finish, panels, parity, to_svg
+from ...core.style import BLUE, GREEN, ORANGE, colour, finish, panels, parity, to_svg
 from ...core.units import ANGSTROM, EV
 from ..pipeline.provenance import provenance
-from .errors import error_rows, interval
+from .errors import error_tables, interval
+from .training_data import data_section
 
 #: Panels of one row, and groups that get a colour of their own.
 PANELS, GROUPS = 3, 6
@@ -108,10 +109,33 @@ def training_page(
         What `train` returned.
     found, errors
         As `judge` gives them.
+    alone
+        As `baseline_alone` gives it.
     """
     s = result.settings
-    page = Page(
-        f"{config.run.name}: training of a potential",
+    page = Page(f"{config.run.name}: training of a potential", _lead(result, found))
+    steps = result.curve[-1]["step"] if result.curve else 0
+    page.tiles([*_headlines(errors), (f"{steps}", "training steps")])
+    if result.curve and found is not None:
+        page.section("Learning")
+        page.figure(
+            to_svg(learning_curve(result.curve), "curve"),
+            "Errors of the averaged weights on (at most 48) held-out frames.",
+        )
+        _parity(page, found)
+        _errors(page, errors, alone)
+    if s.charges is not None:
+        _charges(page, dict(zip(s.species, s.charges, strict=True)), found)
+    data_section(page, data)
+    page.section("Settings and provenance")
+    page.listing("Settings", config.model_dump_json(indent=2))
+    page.listing("Software and hardware", json.dumps(provenance(), indent=2))
+    return page
+
+
+def _lead(result: TrainingResult, found: Predictions | None) -> str:
+    s = result.settings
+    return (
         f"{', '.join(s.species)}; Cartesian ACE of {s.layers} layer(s), {s.channels} "
         f"channels, cut-off {s.cutoff / ANGSTROM:g} Å"
         + ("" if s.charges is None else ", with predicted charges")
@@ -120,42 +144,34 @@ def training_page(
             if found is not None
             else ". No frame was held out: its errors are not known."
         )  # fmt: skip
-        + _baseline_line(result),
+        + _baseline_line(result)
     )
-    steps = result.curve[-1]["step"] if result.curve else 0
-    tiles = [(f"{steps}", "training steps")]
-    for name, text in (("energy", "energy RMSE"), ("forces", "force RMSE")):
-        if errors:
-            row = row_of(errors, name)
-            tiles.insert(0, (f"{interval(row['rmse'])} {row['unit']}", text))
-    page.tiles(tiles)
-    if result.curve and found is not None:
-        page.section("Learning")
-        page.figure(
-            to_svg(learning_curve(result.curve), "curve"),
-            "Errors of the averaged weights on (at most 48) held-out frames.",
-        )
-        _parity(page, found)
+
+
+def _headlines(errors: list[dict]) -> list[tuple[str, str]]:
+    """Tiles of errors."""
+    names = {"forces": "force RMSE", "energy": "energy RMSE", "stress": "stress RMSE"}
+    there = {row["quantity"] for row in errors}
+    rows = {text: row_of(errors, name) for name, text in names.items() if name in there}
+    return [
+        (f"{interval(row['rmse'])} {row['unit']}", text) for text, row in rows.items()
+    ]
+
+
+def _errors(page: Page, errors: list[dict], alone: dict | None) -> None:
+    page.section(
+        "Errors",
+        "On held-out frames; brackets are 95 % intervals from resampled frames, too "
+        "narrow where frames of one trajectory are alike.",
+    )
+    error_tables(page, errors)
+    if alone is not None:
         page.section(
-            "Errors",
-            "On held-out frames; brackets are 95 % intervals from resampled frames, too "
-            "narrow where frames of one trajectory are alike.",
+            "Errors of the baseline",
+            f"On the same frames, by {alone['source']} and fitted energies of the "
+            "elements alone.",
         )
-        page.table(*error_rows(errors))
-        if alone is not None:
-            page.section(
-                "Errors of the baseline",
-                f"On the same frames, by {alone['source']} and fitted energies of the "
-                "elements alone.",
-            )
-            page.table(*error_rows(alone["errors"]))
-    if s.charges is not None:
-        _charges(page, dict(zip(s.species, s.charges, strict=True)), found)
-    _data(page, data)
-    page.section("Settings and provenance")
-    page.listing("Settings", config.model_dump_json(indent=2))
-    page.listing("Software and hardware", json.dumps(provenance(), indent=2))
-    return page
+        error_tables(page, alone["errors"])
 
 
 def _baseline_line(result: TrainingResult) -> str:
@@ -168,17 +184,19 @@ def _baseline_line(result: TrainingResult) -> str:
 
 
 def learning_curve(curve: list[dict]) -> Figure:
-    """Force and energy errors against the step."""
-    figure, axes = panels(2)
-    for ax, key, scale, unit, shade in (
-        (axes[0], "force_rmse", 1e3, "meV/Å", BLUE),
-        (axes[1], "energy_rmse", 1.0, "meV/atom", ORANGE),
-    ):
-        steps = [point["step"] for point in curve]
-        ax.semilogy(steps, [point[key] * scale for point in curve], color=shade,
-                    marker="o", ms=3)  # fmt: skip
-        what = "Force" if key == "force_rmse" else "Energy"
-        finish(ax, f"{what} RMSE, held-out frames", "training step", unit)
+    """Errors of forces, energies and, where labelled, stress against the step."""
+    shown = [
+        ("force_rmse", "Force", 1e3, "meV/Å", BLUE),
+        ("energy_rmse", "Energy", 1.0, "meV/atom", ORANGE),
+        ("stress_rmse", "Stress", 1.0, "GPa", GREEN),
+    ]
+    shown = [line for line in shown if curve[-1].get(line[0]) is not None]
+    figure, axes = panels(len(shown))
+    steps = [point["step"] for point in curve]
+    for ax, (key, what, scale, unit, shade) in zip(axes, shown, strict=True):
+        errors = [point[key] * scale for point in curve]
+        ax.semilogy(steps, errors, color=shade, marker="o", ms=3)
+        finish(ax, f"{what} RMSE (held out)", "training step", unit)
     return figure
 
 
@@ -238,41 +256,3 @@ def _by_group(ax, values: np.ndarray, group: np.ndarray) -> None:
     if len(names) > GROUPS:
         rows = ~np.isin(group, names[:GROUPS])
         ax.plot(*values[:, rows], ".", ms=4, color="#999999", label="others")
-
-
-def _data(page: Page, data) -> None:
-    texts = []
-    if data.units is not None:
-        u = data.units
-        texts.append(
-            f"Units: energies go along with the forces with a slope of {u.slope:.2f} ± "
-            f"{u.error:.2f} (a linear potential fitted to the forces of {u.frames} "
-            f"frames, {100 * u.explained:.0f} % of their square explained); 1 when both "
-            "are in one set of units."
-        )
-    page.section("Data", *texts)
-    rows = []
-    for what, sets in (("training", data.training), ("held out", data.validation)):
-        for ds in sets:
-            for group in dict.fromkeys(ds["group"].values):
-                rows.append((what, *_summary(ds.isel(frame=ds["group"].values == group))))
-    head = ("use", "group", "composition", "frames", "periodic", "stress",
-            "force rms (eV/Å)", "energy std (meV/atom)")  # fmt: skip
-    page.table(head, rows)
-
-
-def _summary(ds: xr.Dataset) -> tuple[str, ...]:
-    kinds, numbers = np.unique(ds["species"].values, return_counts=True)
-    forces = ds["forces"].values / (EV / ANGSTROM)
-    energy = ds["energy"].values / EV / ds.sizes["atom"]
-    charge = ds.attrs.get("charge_number", 0)
-    return (
-        str(ds["group"].values[0]),
-        " ".join(f"{k}{n}" for k, n in zip(kinds, numbers, strict=True))
-        + (f" ({charge:+g} e)" if charge else ""),
-        str(ds.sizes["frame"]),
-        ds.attrs.get("pbc", "TTT"),
-        "yes" if "stress" in ds else "no",
-        f"{np.sqrt((forces**2).mean()):.3f}",
-        f"{1e3 * energy.std():.2f}",
-    )

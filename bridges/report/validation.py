@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...core.page import Page
 from ...core.style import to_svg
 from . import validation_figures as draw
-from .errors import error_rows, interval
+from .errors import error_tables, interval
 
 AXES = ("xx", "yy", "zz", "yz", "xz", "xy")
 
@@ -49,7 +49,7 @@ def _errors(page: Page, figures: dict, curves: dict) -> None:
     page.section(
         "Errors on labelled frames", "Intervals are 95 %, by bootstrap over frames."
     )
-    page.table(*error_rows(figures["rows"]))
+    error_tables(page, figures["rows"])
     page.figure(
         to_svg(draw.parity(curves), "parity"), "Predicted against reference values."
     )

@@ -12,6 +12,7 @@ from ...core.style import BLACK, BLUE, ORANGE, SPECIES_COLOURS, finish, panels
 LABELS = {
     "energy": ("Energy about its mean", "meV/atom"), "forces": ("Forces", "eV/Å"),
     "stress": ("Stress", "GPa"), "charge": ("Charges", "e"),
+    "dipole": ("Dipoles", "e Å"),
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
     python examples/delta_learning/learning_curves.py OUT                # copper
     python examples/delta_learning/learning_curves.py OUT --acac FOLDER  # xTB to DFT
+        [--steps 2000] [--seeds 3] [--sizes 25 50 100]
 
 The first learns embedded-atom forces of copper clusters with and without a Morse
 potential (Girifalco & Weizer 1959, doi:10.1103/PhysRev.114.687). The second learns PBE
@@ -184,9 +185,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--acac", type=Path, help="folder of the acetylacetone files")
+    parser.add_argument("--steps", type=int, help="of every training")
+    parser.add_argument("--seeds", type=int, help="trainings of each size")
+    parser.add_argument("--sizes", type=int, nargs="+", help="labels to train on")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     task = acetylacetone(given.acac) if given.acac else copper()
+    task = replace(
+        task, seeds=given.seeds or task.seeds, sizes=tuple(given.sizes or task.sizes),
+        settings=replace(task.settings, steps=given.steps or task.settings.steps),
+    )  # fmt: skip
     curves = {
         "labels alone": learning_curve(task, given.out, delta=False),
         f"{task.source} below": learning_curve(task, given.out, delta=True),

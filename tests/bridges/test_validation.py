@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io import write
+from ase.io import read, write
 
 from mesobridge.atomistic.potential import (
     MesobridgeCalculator,
@@ -91,6 +91,39 @@ def test_argon_is_validated_and_parts_are_kept(tmp_path, frames):
     again = validate(asked, of_calculator(Argon(), "argon"))
     assert again == found
     assert {p: p.stat().st_mtime_ns for p in (out / "parts").iterdir()} == times
+
+
+def test_labels_of_other_names(tmp_path, frames):
+    """The same errors, however labels are called; wrong names are refused."""
+    renamed = read(frames, ":")
+    for atoms in renamed:
+        energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+        atoms.calc = None
+        atoms.info |= {"REF_energy": energy, "kind": atoms.info.pop("config_type")}
+        atoms.arrays["REF_forces"] = forces
+    write(tmp_path / "renamed.extxyz", renamed)
+    argon, rows = of_calculator(Argon(), "argon"), []
+    names = ("energy=REF_energy", "forces=REF_forces", "group=kind")
+    for name, labels in (("frames", ()), ("renamed", names)):
+        asked = request(tmp_path / name, data=tmp_path / f"{name}.extxyz", labels=labels)
+        found = validate(asked, argon)["parts"]["errors"]["figures"]["rows"]
+        rows.append([r for r in found if r["quantity"] != "stress"])
+    assert len(rows[0]) == 6
+    for one, other in zip(*rows, strict=True):
+        assert one["rms"] == pytest.approx(other["rms"], rel=1e-6)
+        assert one["group"] == other["group"]
+    for labels, said in (
+        ((), "--label energy=REF_energy"),
+        (("energy=E", *names[1:]), "a label E"),
+        (("enrgy=E",), "NAME one of energy, forces"),
+        (("energy",), "NAME=KEY"),
+    ):
+        asked = request(
+            tmp_path / "out", data=tmp_path / "renamed.extxyz", labels=labels
+        )
+        with pytest.raises(InputError) as error:
+            validate(asked, argon)
+        assert said in str(error.value)
 
 
 def test_parts_of_another_calculator_of_that_name_are_not_kept(tmp_path, frames):
