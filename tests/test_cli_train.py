@@ -68,6 +68,24 @@ def test_a_training_leaves_a_potential_and_a_report(data, mesobridge):
         assert words in page
 
 
+def test_the_report_of_stress_odd_forces_and_many_groups(tmp_path, mesobridge):
+    rng, frames = np.random.default_rng(5), []
+    for k in range(40):
+        atoms = springs(rng, pbc=True, cell=np.eye(3) * 9, group=f"kind {k % 8}")
+        atoms.calc.results["stress"] = rng.normal(0, 0.01, 6)
+        frames.append(atoms)
+    frames[3].calc.results["forces"][0] = [400.0, 0, 0]
+    write(tmp_path / "frames.xyz", frames, format="extxyz")
+    code, _, err = mesobridge("train", config(tmp_path, steps=10))
+    assert code == 0, err
+    page = (tmp_path / "runs/potential/report.html").read_text()
+    for words in (
+        "stress RMSE", "1 frame(s) have forces above", "up to 400 eV/Å (H2 O1)",
+        "forces, 8 groups, the worst first", "16 kinds of frames",
+    ):  # fmt: skip
+        assert words in page
+
+
 def test_the_example_trains(data, mesobridge):
     text = EXAMPLE.read_text()
     assert load_training(EXAMPLE).training.cpu_minutes == 10.0

@@ -23,15 +23,10 @@ def error_tables(page: Page, rows: Sequence[dict]) -> None:
     page.table(HEAD, error_rows([r for r in rows if r["group"] == "all"]))
     for quantity in dict.fromkeys(r["quantity"] for r in rows):
         own = [r for r in rows if r["quantity"] == quantity and r["group"] != "all"]
-        own.sort(key=lambda r: (-_worst(own, r["group"]), r["element"] or ""))
+        whole = {r["group"]: r["rmse"]["value"] for r in own if r["element"] is None}
+        own.sort(key=lambda r: (-whole[r["group"]], r["element"] or ""))
         title = f"{quantity.replace('_', ' ')}, {len(groups)} groups, the worst first"
         page.folded_table(title, HEAD, error_rows(own))
-
-
-def _worst(rows: Sequence[dict], group: str) -> float:
-    """Error of all elements of a group."""
-    return max(r["rmse"]["value"] for r in rows
-               if r["group"] == group and r["element"] is None)  # fmt: skip
 
 
 def error_rows(rows: Sequence[dict]) -> list[tuple]:
@@ -50,7 +45,12 @@ def interval(item: dict | None) -> str:
     """``value [low, high]`` of an estimate, three digits."""
     if item is None:
         return ""
-    value = f"{item['value']:.3g}"
+    value = _plain(item["value"])
     if item["ci95"] is None:
         return value
-    return f"{value} [{item['ci95'][0]:.3g}, {item['ci95'][1]:.3g}]"
+    low, high = map(_plain, item["ci95"])
+    return f"{value} [{low}, {high}]"
+
+
+def _plain(x: float) -> str:
+    return f"{x:.0f}" if 1000 <= abs(x) < 1e6 else f"{x:.3g}"

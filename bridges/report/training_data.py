@@ -12,8 +12,8 @@ from ...core.units import ANGSTROM, EV
 
 #: Rows of the table of data that are shown at once.
 ROWS = 12
-#: Forces of odd frames over the root mean square of all.
-OUTLIER = 20
+#: Forces of odd frames over the root mean square of usual ones, which this part is.
+OUTLIER, USUAL = 20, 0.99
 
 
 def data_section(page: Page, data) -> None:
@@ -53,19 +53,21 @@ def data_section(page: Page, data) -> None:
 def _outliers(sets: Sequence[xr.Dataset]) -> list[str]:
     """A sentence on frames whose forces are far beyond those of the others."""
     size = [np.linalg.norm(_forces(ds), axis=2) for ds in sets]
-    mean = np.sqrt(np.concatenate([f.ravel() ** 2 for f in size]).mean())
+    every = np.concatenate([f.ravel() for f in size])
+    usual = every[every <= np.quantile(every, USUAL)]
+    limit = OUTLIER * np.sqrt((usual**2).mean())
     found = [
         (float(f.max()), _composition(ds))
         for ds, of in zip(sets, size, strict=True)
-        for f in of if f.max() > OUTLIER * mean
+        for f in of if f.max() > limit > 0
     ]  # fmt: skip
     if not found:
         return []
     largest, where = max(found)
     return [
-        f"{len(found)} frame(s) have forces above {OUTLIER} times the root mean square "
-        f"of all, up to {largest:.4g} eV/Å ({where}). They weigh much in the training: "
-        "look at them, and leave out what did not converge."
+        f"{len(found)} frame(s) have forces above {limit:.3g} eV/Å, {OUTLIER} times the "
+        f"usual ones, up to {largest:.4g} eV/Å ({where}). They weigh much in the "
+        "training: look at them, and leave out what did not converge."
     ]
 
 

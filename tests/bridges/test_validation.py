@@ -10,6 +10,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk
+from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
@@ -118,9 +119,7 @@ def test_labels_of_other_names(tmp_path, frames):
         (("enrgy=E",), "NAME one of energy, forces"),
         (("energy",), "NAME=KEY"),
     ):
-        asked = request(
-            tmp_path / "out", data=tmp_path / "renamed.extxyz", labels=labels
-        )
+        asked = request(tmp_path / "out", data=tmp_path / "renamed.extxyz", labels=labels)
         with pytest.raises(InputError) as error:
             validate(asked, argon)
         assert said in str(error.value)
@@ -250,6 +249,30 @@ def test_the_total_charge_of_frames_reaches_the_potential(tmp_path, salt, form):
     assert abs(first.get_potential_energy() - energy) > 0.1
     first.calc = MesobridgeCalculator(potential, charge=1.0)
     assert first.get_potential_energy() == pytest.approx(energy, abs=1e-6)
+
+
+def test_dipoles_are_compared(tmp_path, salt):
+    """Of neutral molecules; those of an ion depend on the origin."""
+    potential, rng, frames = load_potential(salt), np.random.default_rng(4), []
+    for _ in range(3):
+        x = np.array([[0, 0, 0], [2.6, 0, 0.4]]) + rng.normal(0, 0.1, (2, 3))
+        found = potential.evaluate(x, ["Na", "Cl"])
+        atoms = Atoms("NaCl", x)
+        atoms.calc = SinglePointCalculator(
+            atoms, energy=found.energy, forces=found.forces, dipole=found.charges @ x
+        )
+        frames.append(atoms)
+    write(tmp_path / "frames.extxyz", frames)
+    asked = request(tmp_path, potential=str(salt), data=tmp_path / "frames.extxyz")
+    rows = validate(asked)["parts"]["errors"]["figures"]["rows"]
+    dipole = row_of(rows, "dipole")
+    assert dipole["rms"] > 1
+    assert dipole["rmse"]["value"] < 1e-5
+    assert "Dipoles" in (tmp_path / "report.html").read_text()
+    atoms = frames[0].copy()
+    atoms.calc = MesobridgeCalculator(potential, charge=1.0)
+    with pytest.raises(PropertyNotImplementedError, match="neutral clusters"):
+        atoms.get_dipole_moment()
 
 
 def test_a_charged_crystal_is_refused(tmp_path, salt, mesobridge):
