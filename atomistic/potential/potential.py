@@ -30,7 +30,8 @@ from .settings import TrainingResult, TrainingSettings, build_model, check_devic
 from .verlet import VerletList, all_pairs
 
 UNITS = {"energy": "eV", "length": "angstrom"}
-
+#: Vectors to neighbours, species, neighbours.
+Rows = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 #: Molecules up to this many atoms list all pairs, which is faster than finding near ones.
 ALL_PAIRS = 32
@@ -212,18 +213,17 @@ class Potential:
         found = charged_energies_and_slopes(self.model, *given, systems)
         return _evaluations(given, *found[:2], boxes, sizes, found[2])
 
-    def _given(self, rows, numbers, index) -> tuple[torch.Tensor, ...]:
+    def _given(self, rows, numbers, index) -> Rows:
         """Vectors, species and neighbours (N, K) on the device of the network."""
         if not 0 < len(numbers) == len(rows):
             raise InputError(
                 "positions and species do not fit", wanted="a species for each atom",
                 got=f"{len(rows)} atoms, {len(numbers)} species",
             )  # fmt: skip
-        tensors = (
-            torch.as_tensor(rows, dtype=self.model.dtype), torch.from_numpy(numbers),
-            torch.from_numpy(index),
-        )  # fmt: skip
-        return tuple(t.to(self.model.shift.device) for t in tensors)
+        device = self.model.shift.device
+        vectors = torch.as_tensor(rows, dtype=self.model.dtype)
+        kinds, near = torch.from_numpy(numbers), torch.from_numpy(index)
+        return vectors.to(device), kinds.to(device), near.to(device)
 
     def _with_baseline(
         self, found, positions, numbers, box, pbc, charge, stress
@@ -242,24 +242,24 @@ class Potential:
 
 
 def _evaluations(
-    given, energies, slopes, boxes, sizes, charged: Response | None = None
+    given: Rows, energies, slopes, boxes, sizes, charged: Response | None = None
 ) -> list[Evaluation]:
     """Parts of configurations end to end, with what their charges do."""
     vectors, _, near = given
-    forces = forces_on_atoms(slopes, near, None, len(energies))
+    pull = forces_on_atoms(slopes, near, None, len(energies))
     strain = torch.bmm(vectors.transpose(1, 2), slopes).double().cpu().numpy()
     each = energies.cpu().numpy()
     starts = np.concatenate([[0], np.cumsum(sizes)])
     energy = np.add.reduceat(each, starts[:-1])
     virial = np.add.reduceat(strain, starts[:-1])
     if charged is not None:
-        forces = forces - charged.positions
+        pull = pull - charged.positions
         energy = energy + charged.energies.cpu().numpy()
         virial = virial + charged.strain.cpu().numpy()
         charges = charged.charges.cpu().numpy()
     virial = 0.5 * (virial + virial.swapaxes(1, 2))
     volumes = np.abs(np.linalg.det(np.asarray(boxes)))
-    found, forces = [], forces.cpu().numpy()
+    found, forces = [], pull.cpu().numpy()
     for b, (start, end) in enumerate(pairwise(starts)):
         stress = virial[b] / volumes[b] if volumes[b] else None
         of = slice(start, end)
