@@ -358,14 +358,5 @@ MODEL_KEYS: dict[str, tuple[str, ...]] = {
         "validity",
         "calibration",
     ),
-    "cg-model/1": (
-        "map",
-        "basis",
-        "pairs",
-        "units",
-        "cutoff",
-        "coulomb",
-        "validity",
-        "n_units",
-    ),
+    "cg-model/1": ("units", "validity", "n_units"),
 }

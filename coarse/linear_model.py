@@ -1,0 +1,129 @@
+"""A potential of mean force that is linear in its coefficients: terms, file, energies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..core.artefact import read_model, write_model
+from ..core.errors import SchemaError
+from .bases import as_json, from_json
+from .terms import Bonded, Term, Torsions
+
+#: Terms by the name they have in files.
+KINDS = {"bonded": Bonded, "torsions": Torsions}
+UNITS = {"length": "nm", "energy": "kJ/mol", "mass": "Da"}
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """Beads and terms with coefficients; replicate 0 is the point estimate.
+
+    Attributes
+    ----------
+    beads
+        Name of each bead, length B.
+    masses
+        Shape (B,), Da.
+    terms
+        In the order of the coefficients.
+    coefficients
+        Shape (R + 1, K), kJ/mol: of all terms, one after the other.
+    n_units
+        Blocks that were resampled.
+    validity
+        State point and what it was trained on; verdicts of the gate.
+    """
+
+    beads: tuple[str, ...]
+    masses: np.ndarray
+    terms: tuple[Term, ...]
+    coefficients: np.ndarray
+    n_units: int
+    validity: Mapping
+
+    def parts(self, replicate: int = 0) -> list[Tensor]:
+        """Coefficients of each term."""
+        whole = torch.from_numpy(self.coefficients[replicate])
+        return list(whole.split([term.size for term in self.terms]))
+
+    def energy(self, x: Tensor, box: Tensor | None = None, replicate: int = 0) -> Tensor:
+        """Energies (F,), kJ/mol, of frames x (F, B, 3), nm, in boxes (F, 3, 3)."""
+        pairs = zip(self.terms, self.parts(replicate), strict=True)
+        return sum(
+            (term.energies(x, box) @ c.to(x) for term, c in pairs), x.new_zeros(len(x))
+        )
+
+    def forces(self, x: Tensor, box: Tensor | None = None, replicate: int = 0) -> Tensor:
+        """Forces (F, B, 3), kJ/mol/nm."""
+        pairs = zip(self.terms, self.parts(replicate), strict=True)
+        return sum(
+            (term.forces(x, box) @ c.to(x) for term, c in pairs), torch.zeros_like(x)
+        )
+
+    def save(self, path: Path | str) -> None:
+        """Write ``cg-model/1``."""
+        header = {
+            "model": "linear", "beads": list(self.beads), "units": UNITS,
+            "terms": [_as_json(term) for term in self.terms],
+            "n_units": self.n_units, "validity": dict(self.validity),
+        }  # fmt: skip
+        tensors = {"coefficients": self.coefficients, "masses": self.masses}
+        write_model(path, "cg-model/1", header, tensors)
+
+
+def load_linear(path: Path | str) -> LinearModel:
+    """Read a linear ``cg-model/1``.
+
+    Raises
+    ------
+    SchemaError
+        When the file breaks the contract or is of another kind of model.
+    """
+    header, tensors = read_model(path, "cg-model/1")
+    try:
+        if header["model"] != "linear":
+            raise ValueError(f"model {header['model']}")
+        model = LinearModel(
+            tuple(header["beads"]), tensors["masses"],
+            tuple(_from_json(term) for term in header["terms"]),
+            tensors["coefficients"], int(header["n_units"]), header["validity"],
+        )  # fmt: skip
+        wanted = len(model.beads), sum(term.size for term in model.terms)
+        found = len(model.masses), model.coefficients.shape[1]
+        if wanted != found:
+            raise ValueError(f"{found} masses and coefficients, not {wanted}")
+    except (KeyError, TypeError, ValueError, IndexError) as exc:
+        raise SchemaError(
+            f"{path}: header of cg-model/1", wanted="a linear model, as `save` writes it",
+            got=f"{type(exc).__name__}: {exc}",
+        ) from exc  # fmt: skip
+    return model
+
+
+def _as_json(term: Term) -> dict:
+    kind = next(name for name, of in KINDS.items() if type(term) is of)
+    given = asdict(term)  # type: ignore[call-overload]
+    if "basis" in given:
+        given["basis"] = as_json(term.basis)  # type: ignore[attr-defined]
+    return {"term": kind, **given}
+
+
+def _from_json(data: Mapping) -> Term:
+    given = dict(data)
+    kind = KINDS[given.pop("term")]
+    if "basis" in given:
+        given["basis"] = from_json(given["basis"])
+    return kind(**{name: _tuples(value) for name, value in given.items()})
+
+
+def _tuples(value):
+    """Lists, which JSON has in place of tuples, as tuples."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(_tuples(v) for v in value)
+    return value
