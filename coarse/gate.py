@@ -1,0 +1,180 @@
+"""Whether a coarse-grained model gives the distributions of held-out data.
+
+The force residual cannot rank models: most of it is noise. What counts are free energy
+surfaces of the beads, beside what two halves of the data differ by. Measures as Koehler
+et al. 2023, doi:10.1021/acs.jctc.3c00016: mean squared difference of free energies over bins
+that both visit, and Jensen-Shannon divergence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from ..core.errors import InputError
+from ..core.units import AVOGADRO, BOLTZMANN
+
+#: kcal/mol of a J.
+KCAL_MOL = AVOGADRO / 4184.0
+#: Largest free energy error over the noise; of Jensen-Shannon divergences.
+MSE_LIMIT, JS_LIMIT = 1.5, 1.0
+#: Random halves that the noise is a mean over.
+SPLITS = 40
+
+
+@dataclass(frozen=True)
+class Observable:
+    """One or two coordinates, histogrammed.
+
+    Attributes
+    ----------
+    name
+        Such as ``"phi-psi"``.
+    edges
+        Of the bins of each coordinate.
+    """
+
+    name: str
+    edges: tuple[np.ndarray, ...]
+
+    def density(self, values: np.ndarray, weights: np.ndarray | None = None):
+        """Part of samples (n, d) in each bin; samples outside are left out."""
+        counts, _ = np.histogramdd(values, self.edges, weights=weights)
+        if not counts.sum() > 0:
+            raise InputError(
+                f"no sample of {self.name} within its bins", got="none",
+                wanted="samples between the edges",
+            )  # fmt: skip
+        return counts / counts.sum()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of two distributions.
+
+    Attributes
+    ----------
+    mse
+        Mean squared difference of free energies in bins that both visit, (kcal/mol)^2.
+    js
+        Jensen-Shannon divergence, nats.
+    """
+
+    mse: float
+    js: float
+
+
+def difference(p: np.ndarray, q: np.ndarray, temperature: float) -> Difference:
+    """Of two densities on the same bins, at a temperature (K)."""
+    both = (p > 0) & (q > 0)
+    if not both.any():
+        return Difference(np.inf, float(np.log(2)))
+    gap = BOLTZMANN * temperature * KCAL_MOL * np.log(p[both] / q[both])
+    middle = 0.5 * (p + q)
+    js = 0.5 * (_relative_entropy(p, middle) + _relative_entropy(q, middle))
+    return Difference(float((gap**2).mean()), js)
+
+
+def _relative_entropy(p: np.ndarray, q: np.ndarray) -> float:
+    inside = p > 0
+    return float((p[inside] * np.log(p[inside] / q[inside])).sum())
+
+
+def split_noise(
+    observable: Observable,
+    values: np.ndarray,
+    temperature: float,
+    *,
+    block: int = 1,
+    seed: int = 0,
+) -> Difference:
+    """Mean difference of random halves of data (n, d).
+
+    Parameters
+    ----------
+    block
+        Successive samples that stay together: about as many as depend on each other.
+    """
+    n = len(values) // block
+    if n < 4:
+        raise InputError(
+            "too few blocks to tell the noise of data", wanted="four at least",
+            got=f"{n} of {block} samples", mend="a shorter block, or more data",
+        )  # fmt: skip
+    rng, found = np.random.default_rng(seed), []
+    blocks = values[: n * block].reshape(n, block, -1)
+    for _ in range(SPLITS):
+        order = rng.permutation(n)
+        halves = order[: n // 2], order[n // 2 : 2 * (n // 2)]
+        p, q = (observable.density(np.concatenate(blocks[half])) for half in halves)
+        found.append(difference(p, q, temperature))
+    return Difference(
+        float(np.mean([d.mse for d in found])), float(np.mean([d.js for d in found]))
+    )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """On one observable.
+
+    Attributes
+    ----------
+    name
+        Of the observable.
+    found, noise
+        Difference of the model from held-out data, and of halves of all data.
+    ok
+        Whether both are within their limits.
+    """
+
+    name: str
+    found: Difference
+    noise: Difference
+
+    @property
+    def ok(self) -> bool:
+        """Whether the model passes."""
+        return bool(
+            self.found.mse <= MSE_LIMIT * self.noise.mse
+            and self.found.js <= JS_LIMIT * self.noise.js
+        )
+
+    def as_json(self) -> dict:
+        """For the model's file and for reports."""
+        return {**asdict(self), "ok": self.ok}
+
+
+def judge(
+    observables: Sequence[Observable],
+    model: Mapping[str, np.ndarray],
+    training: Mapping[str, np.ndarray],
+    held_out: Mapping[str, np.ndarray],
+    temperature: float,
+    *,
+    block: int = 1,
+    seed: int = 0,
+) -> list[Verdict]:
+    """Samples of a model beside data that it was not fitted to.
+
+    Parameters
+    ----------
+    observables
+        What is compared.
+    model, training, held_out
+        Samples (n, d) of each observable, by name. The noise is that of halves of both
+        data sets together, which should be of one size.
+    temperature
+        K.
+    block, seed
+        As `split_noise`.
+    """
+    verdicts = []
+    for of in observables:
+        own, reference = model[of.name], held_out[of.name]
+        both = np.concatenate([training[of.name], reference])
+        found = difference(of.density(own), of.density(reference), temperature)
+        noise = split_noise(of, both, temperature, block=block, seed=seed)
+        verdicts.append(Verdict(of.name, found, noise))
+    return verdicts

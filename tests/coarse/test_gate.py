@@ -1,0 +1,88 @@
+"""The gate: known differences of known distributions."""
+
+import numpy as np
+import pytest
+
+from mesobridge.coarse.gate import Observable, difference, judge, split_noise
+from mesobridge.core.errors import InputError
+
+EDGES = np.linspace(-np.pi, np.pi, 25)
+TURNS = Observable("phi-psi", (EDGES, EDGES))
+KT = 0.0019872 * 300  # kcal/mol
+
+
+def samples(n, seed, spread=0.9, shift=0.0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(shift, spread, (n, 2))
+    return (x + np.pi) % (2 * np.pi) - np.pi
+
+
+def test_differences_of_known_densities():
+    p = np.array([0.1, 0.2, 0.3, 0.4, 0.0])
+    q = np.array([0.2, 0.2, 0.3, 0.2, 0.1])
+    found = difference(p, q, 300.0)
+    wanted = KT**2 * (np.log(0.5) ** 2 + np.log(2) ** 2) / 4
+    assert found.mse == pytest.approx(wanted, rel=1e-4)
+    m = 0.5 * (p + q)
+    js = sum(
+        0.5 * a * np.log(a / b) for a, b in zip([*p[:4], *q], [*m[:4], *m], strict=True)
+    )
+    assert found.js == pytest.approx(js, rel=1e-12)
+    assert difference(q, p, 300.0) == pytest.approx(found)
+    same = difference(p, p, 300.0)
+    assert (same.mse, same.js) == (0.0, 0.0)
+    apart = difference(np.array([1.0, 0.0]), np.array([0.0, 1.0]), 300.0)
+    assert apart.mse == np.inf
+    assert apart.js == pytest.approx(np.log(2))
+
+
+def test_noise_falls_with_the_number_of_samples():
+    """As one over n, where bins are well filled."""
+    line = Observable("x", (np.linspace(-2, 2, 9),))
+    small, large = (
+        split_noise(line, samples(n, 1)[:, :1], 300.0) for n in (4000, 64_000)
+    )
+    assert 10 < small.mse / large.mse < 25
+    assert 10 < small.js / large.js < 25
+    # Two halves of m samples differ by sqrt(2 / m p) in ln p.
+    x = samples(64_000, 1)[:, :1]
+    p = line.density(x)
+    wanted = KT**2 * np.mean(2 / (32_000 * p))
+    assert large.mse == pytest.approx(wanted, rel=0.25)
+
+
+def test_samples_that_depend_on_each_other_are_split_in_blocks():
+    x = np.repeat(samples(800, 2), 10, axis=0)
+    together, apart = (split_noise(TURNS, x, 300.0, block=b) for b in (10, 1))
+    assert together.js > 3 * apart.js
+
+
+def test_a_good_model_passes_and_others_do_not():
+    names = ("phi-psi",)
+    data = [samples(2500, seed) for seed in (3, 4)]
+    given = [dict(zip(names, [x], strict=True)) for x in data]
+    for model, passes in (
+        (samples(100_000, 5), True),
+        (samples(100_000, 6, shift=0.25), False),
+        (samples(100_000, 7, spread=0.7), False),
+    ):
+        (verdict,) = judge([TURNS], {"phi-psi": model}, *given, 300.0)
+        assert verdict.ok is passes
+        assert verdict.as_json()["ok"] is passes
+
+
+def test_weights_reweigh():
+    x = samples(200_000, 8, spread=1.2)
+    weights = np.exp(-(x**2).sum(1) / 2 * (1 / 0.9**2 - 1 / 1.2**2))
+    one = TURNS.density(x, weights)
+    other = TURNS.density(samples(200_000, 9))
+    # Those of the wide distribution that went around the circle are few.
+    assert difference(one, other, 300.0).js < 0.01
+    assert difference(TURNS.density(x), other, 300.0).js > 0.03
+
+
+def test_too_few_samples_are_refused():
+    with pytest.raises(InputError, match="too few blocks"):
+        split_noise(TURNS, samples(30, 1), 300.0, block=10)
+    with pytest.raises(InputError, match="no sample"):
+        TURNS.density(samples(30, 1) + 100)
