@@ -67,7 +67,8 @@ class Spline:
             Shape (..., 4), their places; with ``"zero"`` ends places of `size` and more
             are of functions that are left out.
         value, slope : Tensor
-            Shape (..., 4). Beyond free ends the outermost piece goes on.
+            Shape (..., 4). Beyond free ends the outermost piece goes on, beyond an end
+            at zero there is nothing.
         """
         place = (q - self.start) / self.width
         if self.ends == "periodic":
@@ -82,7 +83,11 @@ class Spline:
             [s**3, 3 * t**3 - 6 * t**2 + 4, 3 * s**3 - 6 * s**2 + 4, t**3], -1
         )
         slope = torch.cat([-(s**2), 3 * t**2 - 4 * t, 4 * s - 3 * s**2, t**2], -1)
-        return column, value / 6, slope / (2 * self.width)
+        value, slope = value / 6, slope / (2 * self.width)
+        if self.ends == "zero":
+            within = (q < self.stop).unsqueeze(-1)
+            value, slope = value * within, slope * within
+        return column, value, slope
 
     def dense(self, q: Tensor) -> tuple[Tensor, Tensor]:
         """Values and slopes of all functions, shape (..., size)."""

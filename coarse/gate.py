@@ -1,9 +1,9 @@
 """Whether a coarse-grained model gives the distributions of held-out data.
 
 The force residual cannot rank models: most of it is noise. What counts are free energy
-surfaces of the beads, beside what two halves of the data differ by. Measures as Koehler
-et al. 2023, doi:10.1021/acs.jctc.3c00016: mean squared difference of free energies over bins
-that both visit, and Jensen-Shannon divergence.
+surfaces of the beads, beside what two halves of the data differ by: the mean squared
+difference of free energies over bins that both visit, and the Jensen-Shannon divergence
+(Koehler et al. 2023, doi:10.1021/acs.jctc.3c00016).
 """
 
 from __future__ import annotations

@@ -14,9 +14,10 @@ from ..core.artefact import read_model, write_model
 from ..core.errors import SchemaError
 from .bases import as_json, from_json
 from .terms import Bonded, Term, Torsions
+from .walls import Wall
 
 #: Terms by the name they have in files.
-KINDS = {"bonded": Bonded, "torsions": Torsions}
+KINDS = {"bonded": Bonded, "torsions": Torsions, "wall": Wall}
 UNITS = {"length": "nm", "energy": "kJ/mol", "mass": "Da"}
 
 

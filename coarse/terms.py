@@ -81,7 +81,7 @@ class Bonded:
         """See `Term`."""
         value, gradient = self.coordinates(x)
         slope = self.basis.dense(value)[1]
-        return _on_beads(-gradient, slope, self._index, x.shape[1])
+        return on_beads(-gradient, slope, self._index, x.shape[1])
 
     def roughness(self) -> Tensor:
         """See `Term`."""
@@ -138,7 +138,7 @@ class Torsions:
         )
         sides = (by_one, _product(bend_one, two)), (by_two, _product(one, bend_two))
         first, second = (
-            _on_beads(-gradient, slope, index, x.shape[1])
+            on_beads(-gradient, slope, index, x.shape[1])
             for (gradient, slope), index in zip(sides, self._index, strict=True)
         )
         return first + second
@@ -157,7 +157,7 @@ def _product(one: Tensor, two: Tensor) -> Tensor:
     return (one.unsqueeze(-1) * two.unsqueeze(-2)).flatten(-2)[..., 1:]
 
 
-def _on_beads(pull: Tensor, slope: Tensor, index: Tensor, n: int) -> Tensor:
+def on_beads(pull: Tensor, slope: Tensor, index: Tensor, n: int) -> Tensor:
     """Sum over coordinates: pull (F, M, k, 3), slope (F, M, size) -> (F, n, 3, size)."""
     found = pull.new_zeros(len(pull), n, 3, slope.shape[-1])
     for m, beads in enumerate(index):

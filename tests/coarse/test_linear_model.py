@@ -9,6 +9,7 @@ import torch
 from mesobridge.coarse.bases import TURN, Fourier, Spline
 from mesobridge.coarse.linear_model import LinearModel, load_linear
 from mesobridge.coarse.terms import Bonded, Torsions
+from mesobridge.coarse.walls import Wall
 from mesobridge.core.artefact import read_model, write_model
 from mesobridge.core.errors import SchemaError
 
@@ -18,6 +19,7 @@ TERMS = (
     Bonded("turn", "dihedral", ((0, 1, 2, 3),), Spline(*TURN, 8, "periodic")),
     Bonded("omega", "dihedral", ((1, 2, 3, 4),), Fourier(2)),
     Torsions("phi-psi", (((0, 1, 2, 3), (1, 2, 3, 4)),), 2),
+    Wall("wall", (0, 3), Spline(0.0, 3.0, 8, "zero"), -1.5),
 )
 
 

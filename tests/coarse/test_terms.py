@@ -10,6 +10,7 @@ from MDAnalysis.lib.distances import calc_angles, calc_dihedrals
 from mesobridge.coarse.bases import TURN, Fourier, Spline, as_json, from_json
 from mesobridge.coarse.coordinates import KINDS
 from mesobridge.coarse.terms import Bonded, Torsions
+from mesobridge.coarse.walls import Wall
 from mesobridge.core.errors import InputError
 
 BASES = (
@@ -24,6 +25,8 @@ TERMS = (
     Bonded("angle", "angle", ((0, 1, 2), (5, 4, 3)), Spline(0.0, math.pi, 7)),
     Bonded("improper", "dihedral", ((0, 1, 2, 3),), Fourier(4)),
     Bonded("turn", "dihedral", ((0, 1, 2, 3), (1, 2, 3, 4)), BASES[2]),
+    Wall("wall", (0, 3, 5), Spline(0.0, 3.0, 8, "zero"), -1.5),
+    Wall("lid", (1, 2), Spline(0.0, 4.0, 8), 2.0, -1, 0),
     Torsions("map", (((0, 1, 2, 3), (1, 2, 3, 4)), ((2, 1, 0, 5), (3, 4, 5, 0))), 3),
 )
 
@@ -76,7 +79,7 @@ def test_splines_hold_cubics_and_end_as_they_should():
     c = torch.linalg.lstsq(value, wanted.unsqueeze(1)).solution
     torch.testing.assert_close((slope @ c)[:, 0], 3 * q**2 - 2, rtol=0, atol=1e-9)
     torch.testing.assert_close(value.sum(1), torch.ones_like(q))
-    end = torch.tensor([3.0 - 1e-9], dtype=torch.float64)
+    end = torch.tensor([3.0 - 1e-9, 3.0, 4.7], dtype=torch.float64)
     for part in Spline(0.0, 3.0, 8, "zero").dense(end):
         assert part.abs().max() < 1e-8
     around = Spline(*TURN, 10, "periodic")
@@ -113,7 +116,9 @@ def test_forces_are_slopes_of_energies(term):
     torch.testing.assert_close(forces.detach() @ c, -slope, rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize("term", TERMS, ids=lambda t: t.name)
+@pytest.mark.parametrize(
+    "term", [t for t in TERMS if not isinstance(t, Wall)], ids=lambda t: t.name
+)
 def test_terms_turn_and_move_with_the_beads(term):
     x = beads(3)
     turn = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64)).Q
@@ -123,6 +128,20 @@ def test_terms_turn_and_move_with_the_beads(term):
     turned = torch.einsum("ab,fnbk->fnak", turn, term.forces(x))
     torch.testing.assert_close(term.forces(there), turned, rtol=0, atol=1e-10)
     assert term.forces(x).sum(1).abs().max() < 1e-11
+
+
+def test_walls_push_along_their_normal():
+    """A bead feels the same at the same distance from either wall."""
+    basis = Spline(0.0, 2.0, 8, "zero")
+    low, high = Wall("low", (0,), basis, 0.0), Wall("high", (1,), basis, 10.0, -1)
+    x = torch.tensor([[[3.0, 1.0, 0.7], [1.0, 4.0, 9.3]]], dtype=torch.float64)
+    torch.testing.assert_close(low.energies(x), high.energies(x))
+    up, down = low.forces(x)[0], high.forces(x)[0]
+    torch.testing.assert_close(up[0, 2], -down[1, 2])
+    assert up[0, 2].abs().max() > 0.1
+    assert not up[:, :2].any()
+    x[0, 0, 2] = 2.1
+    assert not low.forces(x).any()
 
 
 def test_torsions_are_the_products_they_say():
