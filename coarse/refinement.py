@@ -1,0 +1,137 @@
+"""Coefficients from the configurations of frames and from their forces together.
+
+The relative entropy of a model (Shell 2008, doi:10.1063/1.2992060) is minus the mean log
+likelihood of the frames' configurations; the force residual is that of their forces, with
+Gaussian noise. Both add up, each with the weight of its information: forces say much of
+stiff and local parts, configurations of populations across barriers. Samples of a model
+are used, reweighted, for models near it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+
+#: Samples that reweighting must leave, and Newton steps at most.
+LEAST, STEPS = 0.5, 30
+#: Largest change, in standard errors, that counts as none.
+STILL = 1e-3
+#: Added to the diagonal of a curvature scaled to ones.
+RIDGE = 1e-9
+
+
+@dataclass(frozen=True)
+class Information:
+    """What data say of K coefficients c: configurations and forces.
+
+    Attributes
+    ----------
+    mean
+        Of the basis functions over the frames, shape (K,).
+    frames
+        Number of frames that are independent of each other.
+    gram, moment
+        Normal equations of the forces (K, K) and (K,) over the variance of their noise,
+        regularisation included; (kJ/mol)^-2 and (kJ/mol)^-1.
+    """
+
+    mean: np.ndarray
+    frames: float
+    gram: np.ndarray
+    moment: np.ndarray
+
+
+@dataclass(frozen=True)
+class Refined:
+    """A model nearer to the data.
+
+    Attributes
+    ----------
+    coefficients
+        Shape (K,), kJ/mol.
+    n_eff
+        Part of the samples that is left after reweighting to it.
+    converged
+        Whether it is the best one; otherwise it is as far as these samples reach, and new
+        ones are to be drawn.
+    misfit
+        Largest difference of mean basis functions from those of the frames, in standard
+        errors of the latter, where the refinement began.
+    """
+
+    coefficients: np.ndarray
+    n_eff: float
+    converged: bool
+    misfit: float
+
+
+def refine(
+    coefficients: np.ndarray, sampled: np.ndarray, data: Information, kT: float
+) -> Refined:
+    """Newton steps of the joint likelihood on samples of a model, while they reach.
+
+    Parameters
+    ----------
+    coefficients
+        Of the model, shape (K,), kJ/mol.
+    sampled
+        Basis functions of its samples, shape (S, K).
+    data
+        What it is refined to.
+    kT
+        kJ/mol.
+    """
+    now, weights = coefficients, np.full(len(sampled), 1 / len(sampled))
+    misfit, converged = _misfit(sampled, data), False
+    for _ in range(STEPS):
+        mean = weights @ sampled
+        off = sampled - mean
+        curve = data.frames / kT**2 * (off.T * weights) @ off + data.gram
+        slope = data.frames / kT * (data.mean - mean) + data.gram @ now - data.moment
+        step = -_solve(curve, slope)
+        length, weights = _reach(coefficients, now, step, sampled, kT)
+        now = now + length * step
+        converged = bool(step @ curve @ step < STILL**2 * len(now))
+        if length < 1 or converged:
+            break
+    return Refined(now, _left(weights), converged, misfit)
+
+
+def _misfit(sampled: np.ndarray, data: Information) -> float:
+    error = sampled.std(0) / np.sqrt(data.frames)
+    seen = error > 0
+    gap = np.abs(sampled.mean(0) - data.mean)[seen] / error[seen]
+    return float(gap.max(initial=0.0))
+
+
+def _reach(first, now, step, sampled, kT) -> tuple[float, np.ndarray]:
+    """How far of a step samples reach, and their weights there."""
+    length = 1.0
+    while True:
+        weights = reweighted(sampled, now + length * step - first, kT)
+        if _left(weights) >= LEAST or length < 1e-3:
+            return length, weights
+        length *= 0.7
+
+
+def reweighted(sampled: np.ndarray, change: np.ndarray, kT: float) -> np.ndarray:
+    """Weights (S,) of samples for a model whose coefficients differ by `change`."""
+    exponent = -(sampled @ change) / kT
+    weights = np.exp(exponent - exponent.max())
+    return weights / weights.sum()
+
+
+def _left(weights: np.ndarray) -> float:
+    return float(1 / (weights @ weights) / len(weights))
+
+
+def _solve(curve: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """Newton step; directions that nothing is known of stay."""
+    scale = np.sqrt(np.diag(curve))
+    scale[scale == 0] = 1.0
+    scaled = curve / np.outer(scale, scale)
+    scaled[np.diag_indices_from(scaled)] += RIDGE
+    factor = scipy.linalg.cho_factor(scaled)
+    return scipy.linalg.cho_solve(factor, slope / scale) / scale

@@ -1,0 +1,109 @@
+"""Refinement by relative entropy: a potential of one coordinate whose truth is known."""
+
+import numpy as np
+import pytest
+
+from mesobridge.coarse.refinement import Information, refine, reweighted
+
+KT = 2.5
+TRUTH = np.array([1.5, -0.8, 0.6])
+GRID = np.linspace(-np.pi, np.pi, 4001)
+
+
+def basis(q):
+    return np.stack([np.cos(q), np.cos(2 * q), np.sin(q)], 1)
+
+
+def slopes(q):
+    return np.stack([-np.sin(q), -2 * np.sin(2 * q), np.cos(q)], 1)
+
+
+def draw(c, n, rng):
+    """Exact samples by inversion."""
+    p = np.exp(-basis(GRID) @ c / KT)
+    return np.interp(rng.uniform(size=n), np.cumsum(p) / p.sum(), GRID)
+
+
+def information(q, rng, noise=None):
+    """Of frames q; with forces where these have noise (kJ/mol/rad)."""
+    found = basis(q)
+    if noise is None:
+        return Information(found.mean(0), len(q), np.zeros((3, 3)), np.zeros(3))
+    design = -slopes(q) / noise
+    forces = design @ TRUTH + rng.standard_normal(len(q))
+    return Information(found.mean(0), len(q), design.T @ design, design.T @ forces)
+
+
+def refined(data, rng, start=(0.0, 0.0, 0.0)):
+    """Samples are drawn anew until it has converged."""
+    c = np.array(start)
+    for _ in range(6):
+        found = refine(c, basis(draw(c, 40_000, rng)), data, KT)
+        c = found.coefficients
+        if found.converged and found.n_eff > 0.95:
+            break
+    assert found.converged
+    return c
+
+
+@pytest.mark.parametrize("start", [(0.0, 0.0, 0.0), (-3.0, 4.0, 5.0)])
+def test_the_truth_is_found_from_configurations_alone(start):
+    """As the best likelihood of the very same frames, found by quadrature."""
+    rng = np.random.default_rng(0)
+    q = draw(TRUTH, 20_000, rng)
+    c = refined(information(q, rng), rng, start)
+    p = np.exp(-basis(GRID) @ c / KT)
+    there = (p @ basis(GRID)) / p.sum()
+    spread = basis(q).std(0) / np.sqrt(40_000)  # of the model's samples
+    assert (np.abs(there - basis(q).mean(0)) < 5 * spread).all()
+    np.testing.assert_allclose(c, TRUTH, atol=0.15)
+
+
+def test_forces_and_configurations_weigh_as_they_should():
+    """Errors of the joint estimate are those of the summed information, and smaller."""
+    rng, n, found = (
+        np.random.default_rng(1),
+        300,
+        {"both": [], "frames": [], "forces": []},
+    )
+    for _ in range(60):
+        q = draw(TRUTH, n, rng)
+        data = information(q, rng, noise=2.8)
+        silent = Information(data.mean, n, np.zeros((3, 3)), np.zeros(3))
+        sampled = basis(draw(TRUTH, 20_000, rng))
+        found["both"].append(refine(TRUTH, sampled, data, KT).coefficients)
+        found["frames"].append(refine(TRUTH, sampled, silent, KT).coefficients)
+        found["forces"].append(np.linalg.solve(data.gram, data.moment))
+    error = {k: np.square(np.array(v) - TRUTH).sum(1).mean() for k, v in found.items()}
+    assert error["both"] < 0.8 * min(error["frames"], error["forces"])
+    curve = n / KT**2 * np.cov(sampled.T) + data.gram
+    assert error["both"] == pytest.approx(np.trace(np.linalg.inv(curve)), rel=0.45)
+
+
+def test_samples_that_do_not_reach_stop_it():
+    rng = np.random.default_rng(2)
+    data = information(draw(TRUTH * 6, 5000, rng), rng)
+    found = refine(np.zeros(3), basis(draw(np.zeros(3), 20_000, rng)), data, KT)
+    assert not found.converged
+    assert 0.5 <= found.n_eff < 0.8
+    assert found.misfit > 30
+
+
+def test_weights_lead_from_one_model_to_another():
+    rng, other = np.random.default_rng(3), TRUTH + np.array([0.8, 0.5, -0.7])
+    sampled = basis(draw(TRUTH, 200_000, rng))
+    weights = reweighted(sampled, other - TRUTH, KT)
+    wanted = basis(draw(other, 200_000, rng)).mean(0)
+    np.testing.assert_allclose(weights @ sampled, wanted, atol=0.01)
+
+
+def test_functions_that_never_change_are_left_alone():
+    rng = np.random.default_rng(4)
+    q = draw(TRUTH, 4000, rng)
+    plain = information(q, rng)
+    wide = Information(np.append(plain.mean, 0), 4000, np.zeros((4, 4)), np.zeros(4))
+    sampled = np.pad(basis(draw(TRUTH, 20_000, rng)), ((0, 0), (0, 1)))
+    found = refine(np.append(TRUTH, 7.0), sampled, wide, KT).coefficients
+    assert found[3] == pytest.approx(7.0)
+    expected = refine(TRUTH, sampled[:, :3], plain, KT).coefficients
+    np.testing.assert_allclose(found[:3], expected, atol=1e-6)
