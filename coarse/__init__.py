@@ -1,21 +1,48 @@
 """Coarse graining: maps, force matching, models, the engine that runs them."""
 
 from .engine import make_system, pair_forces
+from .force_checks import check_forces, virial_temperature
+from .force_maps import (
+    ForceCovariance,
+    ForceMap,
+    basic_force_map,
+    load_force_map,
+    optimal_force_map,
+)
 from .force_matching import NormalEquations, accumulate, fit, pair_names
-from .maps import BeadMap, one_bead_per_atom
+from .maps import BeadMap, Template, load_map
 from .model import CGModel, load_model
+from .presets import backbone, c_alpha, one_bead_per_atom, one_bead_per_molecule
+from .rigid_bonds import rigid_pairs
 from .splines import PairSpline
+from .templates import Atoms, map_of_residues, map_of_selections
 
 __all__ = [
+    "Atoms",
     "BeadMap",
     "CGModel",
+    "ForceCovariance",
+    "ForceMap",
     "NormalEquations",
     "PairSpline",
+    "Template",
     "accumulate",
+    "backbone",
+    "basic_force_map",
+    "c_alpha",
+    "check_forces",
     "fit",
+    "load_force_map",
+    "load_map",
     "load_model",
     "make_system",
+    "map_of_residues",
+    "map_of_selections",
     "one_bead_per_atom",
+    "one_bead_per_molecule",
+    "optimal_force_map",
     "pair_forces",
     "pair_names",
+    "rigid_pairs",
+    "virial_temperature",
 ]

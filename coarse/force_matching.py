@@ -20,6 +20,7 @@ from ..core.coulomb import coulomb_force
 from ..core.errors import InputError
 from ..core.stats import bootstrap_weights
 from ..core.units import AVOGADRO, NM
+from .force_maps import basic_force_map
 from .maps import BeadMap
 from .splines import PairSpline
 
@@ -173,6 +174,7 @@ class _Matcher:
                 got=f"{spline.cutoff:.4g} nm",
             )
         self.map, self.spline = bead_map, spline
+        self.force_map = basic_force_map(bead_map)
         names = list(dict.fromkeys(bead_map.species))
         self.kind = np.array([names.index(s) for s in bead_map.species])
         self.pairs = pair_names(bead_map.species)
@@ -189,7 +191,7 @@ class _Matcher:
         for k in frames:
             x = self.map.positions(ds["positions"].values[k] / NM)
             box = ds["box"].values[k] / NM
-            force = self.map.forces(ds["forces"].values[k].astype(float)) * to_kj
+            force = self.force_map.forces(ds["forces"].values[k].astype(float)) * to_kj
             target = (force - self._coulomb_forces(x, box)).ravel()
             design = self._design(x, box)
             gram += design.T @ design

@@ -5,7 +5,6 @@ import openmm
 import pytest
 
 from mesobridge.coarse import (
-    BeadMap,
     CGModel,
     PairSpline,
     accumulate,
@@ -228,20 +227,6 @@ def test_pair_pmf_keeps_its_contract(frames):
     pmf = validate(model_of(equations(frames)).pair_pmf(), "pair-pmf/1")
     assert list(pmf["pair"].values) == ["Na-Na", "Na-Cl", "Cl-Cl"]
     assert pmf.sizes["replicate"] == 51
-
-
-def test_bead_maps():
-    """Two diatomics and a solvent: positions at the centre of mass, forces added."""
-    bead = np.array([0, 0, 1, 1, -1])
-    weight = np.array([0.25, 0.75, 0.5, 0.5, 0.0])
-    bead_map = BeadMap(("A", "B"), bead, weight)
-    x = np.arange(15.0).reshape(5, 3)
-    assert bead_map.positions(x) == pytest.approx(
-        np.array([0.25 * x[0] + 0.75 * x[1], 0.5 * (x[2] + x[3])])
-    )
-    assert bead_map.forces(x) == pytest.approx(np.array([x[0] + x[1], x[2] + x[3]]))
-    with pytest.raises(InputError, match="sum to one"):
-        BeadMap(("A", "B"), bead, 2 * weight)
 
 
 def test_refusals(frames, tmp_path):

@@ -1,0 +1,118 @@
+"""Do bead forces fit the positions? What they say about the temperature."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..core.errors import InputError
+from ..core.units import BOLTZMANN, KJ_MOL
+from .force_maps import ForceMap
+
+#: Temperature shown over the true one where units were taken wrong.
+MISTAKES = {
+    "forces are in kcal/mol/A": 1 / 41.84,
+    "forces are in kcal/mol/A and positions in A": 1 / 4.184,
+    "forces are in kJ/mol/A": 0.1,
+    "forces are in eV/A": 1 / 964.853,
+    "positions are in A": 10.0,
+}
+#: Parts of a trajectory whose scatter gives the error of the temperature.
+BLOCKS = 20
+#: Errors that the temperature may be off: chance alone does so in one of 10 000 cases.
+ERRORS = 5.0
+
+
+def virial_temperature(
+    forces: ForceMap, x: np.ndarray, f: np.ndarray, box: np.ndarray | None = None
+) -> np.ndarray:
+    """Temperature that bead forces and positions within molecules show, frame by frame.
+
+    <sum (R - R0).F> = -3 (b - 1) kT in a molecule of b beads with centre R0, of any state
+    and potential: integrate by parts. A mean that is off by more than its error tells of
+    wrong units, a missed constraint or a bias whose force was not taken off.
+
+    Parameters
+    ----------
+    forces
+        The map.
+    x, f
+        Positions, nm, and forces, kJ/mol/nm, of atoms, shape (F, N, 3).
+    box
+        Box vectors, shape (3, 3) or (F, 3, 3), nm; without it molecules must be whole.
+
+    Returns
+    -------
+    ndarray, shape (F,)
+        K. A single frame says nothing; average over many.
+
+    Raises
+    ------
+    InputError
+        When no molecule has two beads.
+    """
+    position, force = forces.beads.positions(x, box), forces.forces(f)
+    virial, freedom = np.zeros(len(x)), 0
+    for numbers in forces.beads.numbers:
+        own = position[:, numbers]
+        virial += ((own - own.mean(axis=2, keepdims=True)) * force[:, numbers]).sum(
+            (1, 2, 3)
+        )
+        freedom += 3 * len(numbers) * (numbers.shape[1] - 1)
+    if not freedom:
+        raise InputError(
+            "virial temperature", wanted="a molecule of two beads", got="none"
+        )
+    return -virial / freedom * KJ_MOL / BOLTZMANN
+
+
+def check_forces(
+    forces: ForceMap,
+    x: np.ndarray,
+    f: np.ndarray,
+    temperature: float,
+    box: np.ndarray | None = None,
+) -> tuple[float, float]:
+    """Refuse forces that do not belong to the positions, by their virial temperature.
+
+    Parameters
+    ----------
+    forces
+        The map.
+    x, f
+        Positions, nm, and forces, kJ/mol/nm, of atoms in the order of time, shape
+        (F, N, 3); hundreds of frames are needed for a verdict.
+    temperature
+        That of the simulation, K.
+    box
+        Box vectors, shape (3, 3) or (F, 3, 3), nm; without it molecules must be whole.
+
+    Returns
+    -------
+    found, error : float
+        Virial temperature and its standard error from `BLOCKS` parts, K.
+
+    Raises
+    ------
+    InputError
+        When it is off by more than `ERRORS` errors, naming units that would explain it;
+        when there are too few frames, or no molecule has two beads.
+    """
+    if len(x) < 2 * BLOCKS:
+        raise InputError(
+            "frames to check forces with", wanted=f"{2 * BLOCKS} or more", got=str(len(x))
+        )
+    each = virial_temperature(forces, x, f, box)
+    means = np.array([part.mean() for part in np.array_split(each, BLOCKS)])
+    found, error = float(each.mean()), float(means.std(ddof=1) / np.sqrt(BLOCKS))
+    if abs(found - temperature) > ERRORS * error:
+        off = {k: abs(found - v * temperature) / error for k, v in MISTAKES.items()}
+        likely = min(off, key=lambda name: off[name])
+        raise InputError(
+            "forces that do not belong to the positions",
+            wanted=f"{temperature:g} K from the virial of beads in molecules",
+            got=f"{found:.3g} +- {error:.2g} K",
+            mend=f"convert: {likely}"
+            if off[likely] < ERRORS
+            else "name every rigid bond; take off the forces of a bias",
+        )
+    return found, error
