@@ -10,10 +10,41 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..core.errors import InputError
+
+#: A turn.
+TURN = (-math.pi, math.pi)
+#: Cells between the ends of a coordinate whose visits are counted.
+CELLS = 200
+#: Visits from which on a part of a coordinate was seen.
+ENOUGH = 10
+
+
+def visited(counts: np.ndarray, span: tuple[float, float]) -> np.ndarray:
+    """Where coordinates were seen.
+
+    Parameters
+    ----------
+    counts
+        Visits of cells of K coordinates, shape (K, `CELLS`).
+    span
+        Of the coordinates.
+
+    Returns
+    -------
+    ndarray, shape (K, 2)
+        From where to where, with `ENOUGH` visits beyond each end; NaN where there were
+        not as many. Outside a potential is an extrapolation.
+    """
+    edges = np.linspace(*span, CELLS + 1)
+    below = np.cumsum(counts, axis=1) >= ENOUGH
+    above = np.cumsum(counts[:, ::-1], axis=1) >= ENOUGH
+    found = np.stack([edges[1:][below.argmax(1)], edges[-2::-1][above.argmax(1)]], 1)
+    return np.where(below[:, -1:], found, np.nan)
 
 
 @dataclass(frozen=True)
@@ -54,6 +85,11 @@ class Spline:
         return self.intervals + (3 if self.ends == "free" else 0)
 
     @property
+    def span(self) -> tuple[float, float]:
+        """Of the coordinate."""
+        return self.start, self.stop
+
+    @property
     def width(self) -> float:
         """Of one interval."""
         return (self.stop - self.start) / self.intervals
@@ -70,34 +106,55 @@ class Spline:
             Shape (..., 4). Beyond free ends the outermost piece goes on, beyond an end
             at zero there is nothing.
         """
+        first, t = self.place(q)
+        s = 1 - t
+        value = torch.stack(
+            [s**3, 3 * t**3 - 6 * t**2 + 4, 3 * s**3 - 6 * s**2 + 4, t**3], -1
+        )
+        value, slope = self._ended(q, value / 6, torch.stack(self.slopes(t), -1))
+        return self._columns(first), value, slope
+
+    def place(self, q: Tensor) -> tuple[Tensor, Tensor]:
+        """Interval of each coordinate, and the place in it: 0 to 1 between the ends."""
         place = (q - self.start) / self.width
         if self.ends == "periodic":
             place = place.remainder(self.intervals)
         first = place.detach().floor().clamp(0, self.intervals - 1)
-        t = (place - first).unsqueeze(-1)
-        column = first.long().unsqueeze(-1) + torch.arange(4, device=q.device)
-        if self.ends == "periodic":
-            column = column % self.intervals
-        s = 1 - t
-        value = torch.cat(
-            [s**3, 3 * t**3 - 6 * t**2 + 4, 3 * s**3 - 6 * s**2 + 4, t**3], -1
-        )
-        slope = torch.cat([-(s**2), 3 * t**2 - 4 * t, 4 * s - 3 * s**2, t**2], -1)
-        value, slope = value / 6, slope / (2 * self.width)
-        if self.ends == "zero":
-            within = (q < self.stop).unsqueeze(-1)
-            value, slope = value * within, slope * within
-        return column, value, slope
+        return first.long(), place - first
+
+    def slopes(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Of the four functions that are not zero at places in an interval."""
+        s, h = 1 - t, 0.5 / self.width
+        rise, fall = t * h, s * h
+        first, last = fall * s, rise * t
+        return -first, 3 * last - 4 * rise, 4 * fall - 3 * first, last
 
     def dense(self, q: Tensor) -> tuple[Tensor, Tensor]:
         """Values and slopes of all functions, shape (..., size)."""
-        column, *parts = self.local(q)
-        wide = max(self.size, self.intervals + 3)
-        value, slope = (
-            part.new_zeros(*q.shape, wide).scatter_add(-1, column, part)[..., : self.size]
-            for part in parts
-        )
-        return value, slope
+        column, value, slope = self.local(q)
+        return self._spread(column, value), self._spread(column, slope)
+
+    def slope(self, q: Tensor) -> Tensor:
+        """Slopes of all functions, shape (..., size)."""
+        first, t = self.place(q)
+        (slope,) = self._ended(q, torch.stack(self.slopes(t), -1))
+        return self._spread(self._columns(first), slope)
+
+    def _ended(self, q: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
+        """Nothing beyond an end at zero."""
+        if self.ends != "zero":
+            return parts
+        within = (q < self.stop).unsqueeze(-1)
+        return tuple(part * within for part in parts)
+
+    def _columns(self, first: Tensor) -> Tensor:
+        column = first.unsqueeze(-1) + torch.arange(4, device=first.device)
+        return column % self.intervals if self.ends == "periodic" else column
+
+    def _spread(self, column: Tensor, part: Tensor) -> Tensor:
+        wide = self.size if self.ends == "periodic" else self.intervals + 3
+        found = part.new_zeros(*part.shape[:-1], wide)
+        return found.scatter_add(-1, column, part)[..., : self.size]
 
     def roughness(self) -> Tensor:
         """Penalty (size, size) of the second differences of coefficients, float64."""
@@ -134,6 +191,15 @@ class Fourier:
         sine, cosine = phase.sin(), phase.cos()
         return torch.cat([cosine, sine], -1), torch.cat([-k * sine, k * cosine], -1)
 
+    @property
+    def span(self) -> tuple[float, float]:
+        """Of the angle."""
+        return TURN
+
+    def slope(self, q: Tensor) -> Tensor:
+        """Slopes of all functions, shape (..., size)."""
+        return self.dense(q)[1]
+
     def roughness(self) -> Tensor:
         """Mean squared second derivative, shape (size, size), float64."""
         k = torch.arange(1, self.order + 1, dtype=torch.float64)
@@ -141,9 +207,6 @@ class Fourier:
 
 
 Basis = Spline | Fourier
-
-#: A turn.
-TURN = (-math.pi, math.pi)
 
 
 def as_json(basis: Basis) -> dict:

@@ -9,8 +9,8 @@ import numpy as np
 import openmm
 
 from ..core.coulomb import coulomb_force
-from .force_matching import pair_index
 from .model import CGModel, charges_of
+from .pairs import pair_index
 
 #: Points of a table: linear errors far below the statistical ones.
 TABLE_POINTS = 2000
@@ -26,8 +26,8 @@ def pair_forces(
     Interaction groups evaluate one table per pair of beads; one force with a table for
     every pair of species took three times as long.
     """
-    r = np.linspace(TABLE_START, model.spline.cutoff, TABLE_POINTS)
-    tables, index = model.potential(r), pair_index(model.species)
+    r = np.linspace(TABLE_START, model.spline.stop, TABLE_POINTS)
+    tables, index = model.potential(r), pair_index(len(model.species))
     members = [
         {i for i, bead in enumerate(beads) if bead == name} for name in model.species
     ]
@@ -42,7 +42,7 @@ def pair_forces(
             force.addParticle([])
         force.addInteractionGroup(members[a], members[b])
         force.setNonbondedMethod(openmm.CustomNonbondedForce.CutoffPeriodic)
-        force.setCutoffDistance(model.spline.cutoff)
+        force.setCutoffDistance(model.spline.stop)
         forces.append(force)
     return forces
 
@@ -70,7 +70,7 @@ def make_system(
     for mass in masses:
         system.addParticle(mass)
     system.setDefaultPeriodicBoxVectors(*box)
-    system.addForce(coulomb_force(charges_of(model, beads), model.spline.cutoff))
+    system.addForce(coulomb_force(charges_of(model, beads), model.spline.stop))
     for force in pair_forces(model, beads):
         system.addForce(force)
     return system

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 import xarray as xr
 
 from ..core.artefact import read_model, write_model
 from ..core.errors import InputError, SchemaError
 from ..core.schema import dataset
 from ..core.units import KJ_MOL, NM
-from .splines import PairSpline
+from .bases import Spline
 
 #: Curvature with which a potential goes on below its innermost pair, kJ/mol/nm2: an ion
 #: that gets there is pushed back, whatever the spline would do.
@@ -47,7 +48,7 @@ class CGModel:
     species: tuple[str, ...]
     charges: tuple[float, ...]
     pairs: tuple[str, ...]
-    spline: PairSpline
+    spline: Spline
     coefficients: np.ndarray
     inner: np.ndarray
     n_units: int
@@ -72,13 +73,17 @@ class CGModel:
         out = np.zeros((len(self.pairs), len(r)))
         for p, inner in enumerate(self.inner):
             c = self.coefficients[replicate, p]
-            within = (r >= inner) & (r < self.spline.cutoff)
-            out[p, within] = self.spline.design(r[within])[0] @ c
-            value, slope = (d @ c for d in self.spline.design(np.array([inner])))
+            within = (r >= inner) & (r < self.spline.stop)
+            out[p, within] = self._basis(r[within])[0] @ c
+            value, slope = (d @ c for d in self._basis(np.array([inner])))
             gap = inner - r[r < inner]
             push = max(-float(slope[0]), 0.0)
             out[p, r < inner] = value[0] + push * gap + 0.5 * STIFFNESS * gap**2
         return out
+
+    def _basis(self, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        value, slope = self.spline.dense(torch.from_numpy(r))
+        return value.numpy(), slope.numpy()
 
     def pair_pmf(self, n: int = 160) -> xr.Dataset:
         """``pair-pmf/1``: the force-matched effective pair potentials.
@@ -86,7 +91,7 @@ class CGModel:
         From the smallest distance of any pair to the cut-off; ``inner`` says for each
         pair below which distance it is an extrapolation.
         """
-        r = np.linspace(float(self.inner.min()), self.spline.cutoff, n)
+        r = np.linspace(float(self.inner.min()), self.spline.stop, n)
         replicates = range(len(self.coefficients))
         values = np.array([self.potential(r, k) for k in replicates])
         return dataset(
@@ -108,12 +113,12 @@ class CGModel:
         """Write ``cg-model/1``."""
         header = {
             "map": "one bead per atom",
-            "basis": {"kind": "cubic B-spline", "spacing": self.spline.spacing},
+            "basis": {"kind": "cubic B-spline", "spacing": self.spline.width},
             "species": list(self.species),
             "charges": list(self.charges),
             "pairs": list(self.pairs),
             "units": {"length": "nm", "energy": "kJ/mol", "charge": "e"},
-            "cutoff": self.spline.cutoff,
+            "cutoff": self.spline.stop,
             "coulomb": "formal charges in vacuum, particle-mesh Ewald",
             "validity": dict(self.validity),
             "n_units": self.n_units,
@@ -132,7 +137,9 @@ def load_model(path: Path | str) -> CGModel:
     """
     header, tensors = read_model(path, "cg-model/1")
     try:
-        spline = PairSpline(float(header["cutoff"]), float(header["basis"]["spacing"]))
+        spline = Spline.spaced(
+            0.0, float(header["cutoff"]), float(header["basis"]["spacing"]), "zero"
+        )
         model = CGModel(
             tuple(header["species"]), tuple(header["charges"]), tuple(header["pairs"]),
             spline, tensors["coefficients"], tensors["inner"], int(header["n_units"]),

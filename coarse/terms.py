@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from .bases import Basis, Fourier
+from .bases import CELLS, Basis, Fourier
 from .coordinates import KINDS, dihedral
 
 
@@ -79,9 +80,14 @@ class Bonded:
 
     def forces(self, x: Tensor, box: Tensor | None = None) -> Tensor:
         """See `Term`."""
+        return self.design(x, box)[0]
+
+    def design(self, x: Tensor, box: Tensor | None = None) -> tuple[Tensor, np.ndarray]:
+        """Forces, and how often each cell of the coordinate was visited, (1, `CELLS`)."""
         value, gradient = self.coordinates(x)
-        slope = self.basis.dense(value)[1]
-        return on_beads(-gradient, slope, self._index, x.shape[1])
+        force = on_beads(-gradient, self.basis.slope(value), self._index, x.shape[1])
+        low, high = self.basis.span
+        return force, torch.histc(value, CELLS, low, high).numpy()[None]
 
     def roughness(self) -> Tensor:
         """See `Term`."""

@@ -359,4 +359,5 @@ MODEL_KEYS: dict[str, tuple[str, ...]] = {
         "calibration",
     ),
     "cg-model/1": ("units", "validity", "n_units"),
+    "normal-equations/1": ("terms", "units", "origin"),
 }

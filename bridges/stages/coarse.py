@@ -10,13 +10,15 @@ from ...atomistic.profiles.settings import frames_per, steps_of
 from ...atomistic.systems import CHARGES
 from ...coarse import (
     CGModel,
-    PairSpline,
-    accumulate,
+    DatasetFrames,
+    Pairs,
+    Spline,
+    WithoutCoulomb,
     fit,
     load_model,
     make_system,
+    match,
     one_bead_per_atom,
-    pair_names,
 )
 from ...core.artefact import read_dataset, sha256, write_dataset, write_json
 from ...core.md import MDSettings, MDState, run_segments
@@ -42,26 +44,30 @@ def force_matching(inputs: dict[str, Path], settings: dict, out: Path, context) 
     frames = _bulk_frames(inputs)
     beads = one_bead_per_atom(frames[0]["species"].values)
     charges = np.array([CHARGES[name] for name in beads.species])
-    equations = accumulate(
-        frames,
-        beads,
-        charges,
-        PairSpline(s["cutoff"] / NM, s["spacing"] / NM),
-        block=steps_of(s["block"], frames[0], "a block"),
-        stride=frames_per(MATCH_EVERY, frames[0]),
+    cutoff, stride = s["cutoff"] / NM, frames_per(MATCH_EVERY, frames[0])
+    pairs = Pairs(beads.species, Spline.spaced(0.0, cutoff, s["spacing"] / NM, "zero"))
+    sources = [
+        DatasetFrames(ds, lambda x, box: beads.positions(x), beads.forces, stride)
+        for ds in frames
+    ]
+    equations = match(
+        [pairs],
+        [WithoutCoulomb(source, charges, cutoff) for source in sources],
+        block=steps_of(s["block"], frames[0], "a block") // stride,
         progress=context.progress,
     )
-    coefficients, inner = fit(equations, s["replicates"], s["seed"])
+    matched = fit(equations, [pairs], s["replicates"], s["seed"])
+    shape = len(matched.coefficients), len(pairs.pairs), pairs.basis.size
     names = tuple(dict.fromkeys(beads.species))
     volume = float(np.linalg.det(frames[0]["box"].values[0]))
     model = CGModel(
         species=names,
         charges=tuple(CHARGES[name] for name in names),
-        pairs=pair_names(beads.species),
-        spline=PairSpline(s["cutoff"] / NM, s["spacing"] / NM),
-        coefficients=coefficients,
-        inner=inner,
-        n_units=len(equations.rows),
+        pairs=pairs.pairs,
+        spline=pairs.basis,
+        coefficients=matched.coefficients.reshape(shape),
+        inner=pairs.innermost(equations.seen[pairs.name]),
+        n_units=matched.n_units,
         validity={
             "temperature_K": s["temperature"],
             "number_density_m-3": len(beads.species) / volume,
@@ -71,7 +77,7 @@ def force_matching(inputs: dict[str, Path], settings: dict, out: Path, context) 
     model.save(out / MODEL)
     write_dataset(model.pair_pmf(), out / "pair_pmf.nc", "pair-pmf/1")
     total = float(np.sqrt(equations.square.sum() / equations.rows.sum()))
-    cg = {"force_residual_share": equations.residual(coefficients[0]) / total}
+    cg = {"force_residual_share": matched.residual / total}
     return {"summary": {"cg": cg}}
 
 

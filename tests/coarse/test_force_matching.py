@@ -6,15 +6,16 @@ import pytest
 
 from mesobridge.coarse import (
     CGModel,
-    PairSpline,
-    accumulate,
+    DatasetFrames,
+    Pairs,
+    Spline,
+    WithoutCoulomb,
     fit,
     load_model,
     make_system,
+    match,
     one_bead_per_atom,
-    pair_names,
 )
-from mesobridge.coarse.force_matching import _Matcher
 from mesobridge.core.errors import InputError, SchemaError
 from mesobridge.core.schema import dataset, validate
 from mesobridge.core.units import AVOGADRO, DALTON, KJ_MOL, NM, PS
@@ -97,19 +98,25 @@ def frames():
     return make_frames(60, 1, charges=IONS)
 
 
-def equations(frames, charges=IONS, spacing=0.035, **how):
-    options = {"block": 10, **how}
-    return accumulate(
-        [frames], one_bead_per_atom(SPECIES), charges, PairSpline(CUTOFF, spacing),
-        **options,
-    )  # fmt: skip
+def pairs(spacing):
+    return Pairs(SPECIES, Spline.spaced(0.0, CUTOFF, spacing, "zero"))
+
+
+def equations(frames, charges=IONS, spacing=0.035, block=10, **how):
+    beads = one_bead_per_atom(SPECIES)
+    source = DatasetFrames(frames, lambda x, box: beads.positions(x), beads.forces)
+    bare = WithoutCoulomb(source, charges, CUTOFF)
+    return match([pairs(spacing)], [bare], block=block, **how)
 
 
 def model_of(eq, spacing=0.035, replicates=50):
-    coefficients, inner = fit(eq, replicates, 1)
+    term = pairs(spacing)
+    matched = fit(eq, [term], replicates, 1)
+    shape = replicates + 1, len(term.pairs), term.basis.size
     return CGModel(
-        ("Na", "Cl"), (1.0, -1.0), pair_names(SPECIES), PairSpline(CUTOFF, spacing),
-        coefficients, inner, len(eq.rows), {"temperature_K": 1200.0},
+        ("Na", "Cl"), (1.0, -1.0), term.pairs, term.basis,
+        matched.coefficients.reshape(shape), term.innermost(eq.seen["pairs"]),
+        matched.n_units, {"temperature_K": 1200.0},
     )  # fmt: skip
 
 
@@ -120,39 +127,6 @@ def test_a_known_potential_comes_back(frames):
         r = np.linspace(model.inner[p] + 0.01, CUTOFF, 60)
         wanted = truth(pair, r)[0]
         assert np.abs(model.potential(r)[p] - wanted).max() < 0.01 * wanted.max()
-
-
-def test_streaming_equals_dense_least_squares():
-    frames = make_frames(12, 2, noise=5.0)
-    spline = PairSpline(CUTOFF, 0.1)
-    eq = equations(frames, NEUTRAL, spacing=0.1, block=4)
-    match = _Matcher(one_bead_per_atom(SPECIES), NEUTRAL, spline, np.eye(3) * BOX)
-    rows, targets = [], []
-    for k in range(12):
-        rows.append(match._design(frames["positions"].values[k] / NM, np.eye(3) * BOX))
-        force = frames["forces"].values[k] * NM * AVOGADRO / 1e3
-        targets.append(force.ravel())
-    dense, target = np.concatenate(rows), np.concatenate(targets)
-    assert eq.gram.sum(0) == pytest.approx(dense.T @ dense, rel=1e-10, abs=1e-8)
-    assert eq.moment.sum(0) == pytest.approx(dense.T @ target, rel=1e-9, abs=1e-6)
-    solution = eq.solve(np.ones((1, 3)))[0]
-    wanted = np.linalg.lstsq(dense, target, rcond=None)[0]
-    assert eq.residual(solution) == pytest.approx(
-        np.sqrt(np.mean((target - dense @ wanted) ** 2)), rel=1e-5
-    )
-
-
-def test_blocks_add_up(frames):
-    """Blocks of ten or of thirty frames, one replica or two: the same sums."""
-    a, b = equations(frames), equations(frames, block=30)
-    halves = [frames.isel(frame=slice(0, 30)), frames.isel(frame=slice(30, 60))]
-    c = accumulate(
-        halves, one_bead_per_atom(SPECIES), IONS, PairSpline(CUTOFF, 0.035), block=30
-    )
-    for other in (b, c):
-        assert a.gram.sum(0) == pytest.approx(other.gram.sum(0), rel=1e-10, abs=1e-9)
-        assert a.moment.sum(0) == pytest.approx(other.moment.sum(0), rel=1e-9, abs=1e-7)
-        assert (a.seen == other.seen).all()
 
 
 def test_error_bars_cover_the_truth():
@@ -169,18 +143,6 @@ def test_error_bars_cover_the_truth():
             half = 2.36 * values[1:].std(axis=0, ddof=1) * np.sqrt(8 / 7)
             inside.append(np.abs(values[0] - truth(pair, r[far])[0]) <= half)
     assert 0.85 <= np.concatenate(inside).mean() <= 1.0
-
-
-def test_spline_derivative_is_that_of_its_value():
-    spline = PairSpline(CUTOFF, 0.05)
-    r = np.linspace(0.2, 0.69, 40)
-    h = 1e-6
-    plus, minus = spline.design(r + h)[0], spline.design(r - h)[0]
-    slope = spline.design(r)[1]
-    assert np.abs((plus - minus) / (2 * h) - slope).max() < 1e-6
-    near = spline.design(np.array([CUTOFF - 1e-9]))
-    assert np.abs(near[0]).max() < 1e-12
-    assert np.abs(near[1]).max() < 1e-8
 
 
 def test_openmm_moves_beads_with_the_same_potential(frames, tmp_path):
@@ -232,10 +194,6 @@ def test_pair_pmf_keeps_its_contract(frames):
 def test_refusals(frames, tmp_path):
     with pytest.raises(InputError, match="too few frames"):
         equations(frames, block=60)
-    with pytest.raises(InputError, match="half the box"):
-        accumulate(
-            [frames], one_bead_per_atom(SPECIES), IONS, PairSpline(0.9, 0.05), block=10
-        )
     model = model_of(equations(frames))
     with pytest.raises(InputError, match="does not know"):
         make_system(model, ["K"], [39.0], np.eye(3) * BOX)
