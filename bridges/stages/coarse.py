@@ -14,6 +14,7 @@ from ...coarse import (
     Pairs,
     Spline,
     WithoutCoulomb,
+    basic_force_map,
     fit,
     load_model,
     make_system,
@@ -47,7 +48,7 @@ def force_matching(inputs: dict[str, Path], settings: dict, out: Path, context) 
     cutoff, stride = s["cutoff"] / NM, frames_per(MATCH_EVERY, frames[0])
     pairs = Pairs(beads.species, Spline.spaced(0.0, cutoff, s["spacing"] / NM, "zero"))
     sources = [
-        DatasetFrames(ds, lambda x, box: beads.positions(x), beads.forces, stride)
+        DatasetFrames(ds, beads.positions, basic_force_map(beads).forces, stride)
         for ds in frames
     ]
     equations = match(

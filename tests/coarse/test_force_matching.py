@@ -10,6 +10,7 @@ from mesobridge.coarse import (
     Pairs,
     Spline,
     WithoutCoulomb,
+    basic_force_map,
     fit,
     load_model,
     make_system,
@@ -104,7 +105,7 @@ def pairs(spacing):
 
 def equations(frames, charges=IONS, spacing=0.035, block=10, **how):
     beads = one_bead_per_atom(SPECIES)
-    source = DatasetFrames(frames, lambda x, box: beads.positions(x), beads.forces)
+    source = DatasetFrames(frames, beads.positions, basic_force_map(beads).forces)
     bare = WithoutCoulomb(source, charges, CUTOFF)
     return match([pairs(spacing)], [bare], block=block, **how)
 
