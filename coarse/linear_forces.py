@@ -1,0 +1,434 @@
+"""Energies and forces of linear models for many replicas at once, without autograd.
+
+Every function of one coordinate becomes a table of cubic pieces, and all tables are
+looked up together. Inside, replicas are the last, contiguous axis: each operation then
+runs along them. Positions whose storage is (B, 3, R), as `langevin` keeps them, are not
+copied. Shapes: R replicas, B beads, E pairs that a coordinate spans, K corners of two
+such pairs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..core.errors import InputError
+from .bases import Basis, Fourier
+from .coordinates import KINDS
+from .terms import Bonded, Term, Torsions
+
+#: Curvature with which a function goes on where its basis ends, kJ/mol/nm2 or kJ/mol/rad2.
+STIFFNESS = {"distance": 2e5, "angle": 2e3, "dihedral": 2e3}
+#: Pieces per wave of a Fourier function: slopes of the table are within 1e-6.
+PIECES_PER_WAVE = 128
+
+Range = tuple[float, float]
+
+
+class BatchedPotential(Protocol):
+    """What the engines ask of a potential."""
+
+    def energy(self, x: Tensor) -> Tensor:
+        """Shape (R,), kJ/mol, of positions (R, B, 3), nm."""
+
+    def forces(self, x: Tensor) -> Tensor:
+        """Shape (R, B, 3), kJ/mol/nm."""
+
+
+@dataclass(frozen=True)
+class AutogradForces:
+    """A potential of any differentiable function, such as a network.
+
+    Attributes
+    ----------
+    energy
+        Gives energies (R,) of positions (R, B, 3).
+    """
+
+    energy: Callable[[Tensor], Tensor]
+
+    def forces(self, x: Tensor) -> Tensor:
+        """See `BatchedPotential`."""
+        with torch.enable_grad():
+            x = x.detach().contiguous().requires_grad_()
+            (slope,) = torch.autograd.grad(self.energy(x).sum(), x)
+        return -slope
+
+
+class LinearForces:
+    """A linear model with fixed coefficients.
+
+    `Bonded` terms are tabulated and `Torsions` summed as they are, for molecules of up
+    to a hundred beads; other terms are asked for all their functions, which is slow.
+    Beyond the range of free splines, and below that of splines with a ``"zero"`` end,
+    a potential goes on with its slope at the end, at least none outwards, and with
+    `STIFFNESS`: beads are driven back whatever the fit would do there.
+
+    Parameters
+    ----------
+    terms, coefficients
+        The model: each term with its coefficients, kJ/mol.
+    n_beads
+        B.
+    dtype
+        Of the computation.
+    ranges
+        By the name of a term, where coordinates were seen: beyond the knots next to it
+        the continuation starts. The range of the basis where nothing is said.
+    box
+        Rows are box vectors, nm, shape (3, 3), for terms that want one.
+
+    Raises
+    ------
+    InputError
+        When coefficients do not fit the terms.
+    """
+
+    def __init__(
+        self,
+        terms: Sequence[Term],
+        coefficients: Sequence[Tensor],
+        n_beads: int,
+        *,
+        dtype: torch.dtype = torch.float32,
+        ranges: Mapping[str, Range] | None = None,
+        box: Tensor | None = None,
+    ):
+        sizes = [term.size for term in terms], [len(c) for c in coefficients]
+        if sizes[0] != sizes[1]:
+            raise InputError(
+                "coefficients of a linear model", wanted=f"{sizes[0]} of the terms",
+                got=str(sizes[1]),
+            )  # fmt: skip
+        self.dtype, self._box = dtype, None if box is None else box.to(dtype)
+        given = [torch.as_tensor(c, dtype=torch.float64).cpu() for c in coefficients]
+        places = _Places(terms)
+        self._difference = places.difference(n_beads).to(dtype)
+        pairs, corners, turns = places.pairs, places.corners, places.dihedrals
+        self._corner = [_Pick([c[side] for c in corners], len(pairs)) for side in (0, 1)]
+        self._turn = [_Pick([d[side] for d in turns], len(corners)) for side in (0, 1)]
+        self._entry = _Pick([corners[first][0] for first, _ in turns], len(pairs))
+        rows = [row for kind in KINDS for row in places.rows(kind)]
+        self._of = {
+            kind: _Pick([place for place, _ in places.rows(kind)], len(known))
+            for kind, known in zip(KINDS, (pairs, corners, turns), strict=True)
+        }
+        self._table = _Table(terms, given, [t for _, t in rows], ranges or {}, dtype)
+        self._maps = [
+            _TorsionMap(places, term, c.to(dtype))
+            for term, c in zip(terms, given, strict=True) if isinstance(term, Torsions)
+        ]  # fmt: skip
+        self._others = [
+            (term, c.to(dtype)) for term, c in zip(terms, given, strict=True)
+            if not isinstance(term, Bonded | Torsions)
+        ]  # fmt: skip
+
+    @torch.no_grad()
+    def energy(self, x: Tensor) -> Tensor:
+        """See `BatchedPotential`."""
+        shape = _Shape(self, x)
+        total = self._table.values(self._coordinates(shape)).sum(0)
+        for one in self._maps:
+            total = total + one.energy(shape.phi)
+        for term, c in self._others:
+            total = total + term.energies(x.contiguous(), self._boxes(x)) @ c
+        return total
+
+    @torch.no_grad()
+    def forces(self, x: Tensor) -> Tensor:
+        """See `BatchedPotential`."""
+        shape = _Shape(self, x)
+        slope = self._table.slopes(self._coordinates(shape))
+        by = dict(zip(self._of, slope.split([p.size for p in self._of.values()]),
+                      strict=True))  # fmt: skip
+        along = self._of["distance"].spread(by["distance"])
+        pull = shape.unit[:, :3] * along.unsqueeze(1)
+        if self._corner[0].size:
+            self._add_corners(pull, shape, by["angle"], self._turns(shape, by["dihedral"]))
+        out = self._difference.T @ pull.reshape(len(pull), -1)
+        forces = -out.view(-1, 3, len(x)).permute(2, 0, 1)
+        for term, c in self._others:
+            forces = forces + term.forces(x.contiguous(), self._boxes(x)) @ c
+        return forces
+
+    def _boxes(self, x: Tensor) -> Tensor | None:
+        return None if self._box is None else self._box.expand(len(x), 3, 3)
+
+    def _coordinates(self, shape: _Shape) -> Tensor:
+        """All coordinates that have a table, shape (N, R)."""
+        parts = (shape.length, shape.theta, shape.phi)
+        return torch.cat([p.of(q) for p, q in zip(self._of.values(), parts, strict=True)])
+
+    def _turns(self, shape: _Shape, by_table: Tensor) -> Tensor:
+        """Slopes of the energy against each dihedral, shape (D, R)."""
+        slope = self._of["dihedral"].spread(by_table)
+        for one in self._maps:
+            one.add_slopes(shape.phi, slope)
+        return slope
+
+    def _add_corners(self, pull: Tensor, shape: _Shape, bend: Tensor, turn: Tensor):
+        """Add slopes against vectors of pairs, from angles and dihedrals, to `pull`."""
+        cosine, (u, v) = shape.cosine, shape.sides
+        bend = self._of["angle"].spread(bend) / shape.sine
+        both = (bend * cosine).unsqueeze(1)
+        bend = bend.unsqueeze(1)
+        by_u, by_v = bend * v - both * u, bend * u - both * v
+        if self._turn[0].size:
+            out = shape.normal / shape.sine.square().unsqueeze(1)
+            first, second = (side.spread(turn) for side in self._turn)
+            by_u.addcmul_(out, (first - second * cosine).unsqueeze(1))
+            by_v.addcmul_(out, (second - first * cosine).unsqueeze(1))
+        for corner, part in zip(self._corner, (by_u, by_v), strict=True):
+            corner.add(pull, part / corner.of(shape.length).unsqueeze(1))
+
+
+class _Shape:
+    """Lengths, angles and dihedrals of replicas, and the vectors they are of.
+
+    Vectors have five components, x y z x y: a cyclic shift is then a view.
+    """
+
+    def __init__(self, model: LinearForces, x: Tensor):
+        at = x.to(model.dtype).permute(1, 2, 0)
+        at = torch.cat([at, at[:, :2]], 1)
+        way = (model._difference @ at.reshape(len(at), -1)).view(-1, *at.shape[1:])
+        self.length = way[:, :3].square().sum(1).sqrt()
+        self.unit = way / self.length.unsqueeze(1)
+        u, v = (corner.of(self.unit) for corner in model._corner)
+        self.sides = u[:, :3], v[:, :3]
+        self.normal = u[:, 1:4] * v[:, 2:5] - u[:, 2:5] * v[:, 1:4]
+        #: Of the angle between the two vectors, which is pi less that at the bead.
+        self.cosine = (self.sides[0] * self.sides[1]).sum(1)
+        smallest = torch.finfo(model.dtype).eps
+        self.sine = self.normal.square().sum(1).sqrt().clamp(min=smallest)
+        self.theta = torch.atan2(self.sine, -self.cosine)
+        one, two = (side.of(self.normal) for side in model._turn)
+        self.phi = torch.atan2((model._entry.of(self.unit)[:, :3] * two).sum(1),
+                               (one * two).sum(1))  # fmt: skip
+
+
+class _Pick:
+    """Some of the n rows of tensors; a view where they follow each other."""
+
+    def __init__(self, rows: Sequence[int], n: int):
+        self.size, self._n = len(rows), n
+        self._index = torch.tensor(rows, dtype=torch.long)
+        self._start = rows[0] if rows else 0
+        self._run = list(rows) == list(range(self._start, self._start + len(rows)))
+        self._all = self._run and len(rows) == n
+
+    def of(self, values: Tensor) -> Tensor:
+        """The rows of `values`."""
+        if self._all:
+            return values
+        if self._run:
+            return values.narrow(0, self._start, self.size)
+        return values.index_select(0, self._index)
+
+    def add(self, total: Tensor, values: Tensor) -> None:
+        """Add to rows, which may come more than once."""
+        if self._run:
+            self.of(total).add_(values)
+        else:
+            total.index_add_(0, self._index, values)
+
+    def spread(self, values: Tensor) -> Tensor:
+        """Sums in each of the n places."""
+        if self._all:
+            return values
+        total = values.new_zeros(self._n, values.shape[-1])
+        self.add(total, values)
+        return total
+
+
+class _Places:
+    """What coordinates have in common: pairs of beads, corners of two pairs, dihedrals.
+
+    Pairs that angles and dihedrals span come first, distances in the order of pairs.
+    """
+
+    def __init__(self, terms: Sequence[Term]):
+        self.pairs: list[tuple[int, int]] = []
+        self.corners: list[tuple[int, int]] = []
+        self.dihedrals: list[tuple[int, int]] = []
+        bonded = [(k, t) for k, t in enumerate(terms) if isinstance(t, Bonded)]
+        found = [(t.kind, b, k) for k, t in bonded for b in t.beads]
+        maps = [side for t in terms if isinstance(t, Torsions) for side in t.beads]
+        of = {"angle": self.corner, "dihedral": self.dihedral, "distance": self.pair}
+        for beads in (b for side in maps for b in side):
+            self.dihedral(beads)
+        self._rows: dict[str, list[tuple[int, int]]] = {}
+        for kind, place in of.items():
+            rows = [(place(beads), k) for name, beads, k in found if name == kind]
+            self._rows[kind] = sorted(rows)
+
+    def rows(self, kind: str) -> list[tuple[int, int]]:
+        """Place of each coordinate of this kind, and its term."""
+        return self._rows[kind]
+
+    def pair(self, beads: tuple[int, ...]) -> int:
+        """A distance has no direction."""
+        back = (beads[1], beads[0])
+        return self._at(self.pairs, back if back in self.pairs else tuple(beads))
+
+    def corner(self, beads: tuple[int, ...]) -> int:
+        a, b, c = beads
+        sides = self._at(self.pairs, (a, b)), self._at(self.pairs, (b, c))
+        return self._at(self.corners, sides)
+
+    def dihedral(self, beads: tuple[int, ...]) -> int:
+        ends = self.corner(tuple(beads[:3])), self.corner(tuple(beads[1:]))
+        return self._at(self.dihedrals, ends)
+
+    @staticmethod
+    def _at(known: list, what) -> int:
+        if what not in known:
+            known.append(what)
+        return known.index(what)
+
+    def difference(self, n_beads: int) -> Tensor:
+        """Matrix (E, B) that gives the vectors of pairs, from the first to the second."""
+        out = torch.zeros(len(self.pairs), n_beads, dtype=torch.float64)
+        for row, (a, b) in zip(out, self.pairs, strict=True):
+            row[a], row[b] = -1.0, 1.0
+        return out
+
+
+class _Table:
+    """Cubic pieces of the function of each of N coordinates."""
+
+    def __init__(self, terms, coefficients, owners, ranges, dtype):
+        tables, start = {}, 0
+        for k in dict.fromkeys(owners):
+            term = terms[k]
+            tables[k] = _pieces(term.basis, coefficients[k], term.kind,
+                                ranges.get(term.name))  # fmt: skip
+        places = {}
+        for k, (_, _, pieces) in tables.items():
+            places[k], start = start + 1, start + len(pieces)
+        column = torch.tensor(
+            [(1 / tables[k][1], -tables[k][0] / tables[k][1], len(tables[k][2]) - 2.0,
+              places[k]) for k in owners], dtype=torch.float64,
+        ).reshape(-1, 4)  # fmt: skip
+        self.scale, self.shift, self.last, self.at = (
+            part.unsqueeze(1).to(dtype) for part in column.unbind(1)
+        )
+        pieces = torch.cat([t[2] for t in tables.values()] or [torch.zeros(1, 4).double()])
+        width = torch.cat([torch.full((len(p), 1), w).double() for _, w, p in
+                           tables.values()] or [torch.ones(1, 1).double()])  # fmt: skip
+        self.value = pieces.T.contiguous().to(dtype)
+        rise = pieces[:, 1:] * torch.tensor([1.0, 2.0, 3.0]) / width
+        self.slope = rise.T.contiguous().to(dtype)
+
+    def values(self, q: Tensor) -> Tensor:
+        """Energies, shape (N, R)."""
+        return self._sum(self.value, q)
+
+    def slopes(self, q: Tensor) -> Tensor:
+        """Slopes, shape (N, R)."""
+        return self._sum(self.slope, q)
+
+    def _sum(self, table: Tensor, q: Tensor) -> Tensor:
+        place = torch.addcmul(self.shift, q, self.scale)
+        # NaN has no place: clamped it falls on the first piece, and stays NaN in `t`.
+        first = torch.minimum(place.floor().nan_to_num_(0.0), self.last).clamp_(min=-1.0)
+        t = place - first
+        index = (first + self.at).long().flatten()
+        total = table[-1].index_select(0, index).view_as(q)
+        for column in table[:-1].flip(0):
+            total = total.mul_(t).add_(column.index_select(0, index).view_as(q))
+        return total
+
+
+def _pieces(
+    basis: Basis, c: Tensor, kind: str, seen: Range | None
+) -> tuple[float, float, Tensor]:
+    """Origin, width and pieces (n + 2, 4): cubics in (q - origin) / width, from each node.
+
+    The first and the last are those of what lies beyond. Turns are tabulated from -pi to
+    pi wherever the basis starts.
+    """
+    around = isinstance(basis, Fourier) or basis.ends == "periodic"
+    if isinstance(basis, Fourier):
+        n = PIECES_PER_WAVE * basis.order
+        width, low = 2 * math.pi / n, 0
+        start = -math.pi
+    else:
+        width, start, low, n = basis.width, basis.start, 0, basis.intervals
+        if around:
+            low = math.floor((-math.pi - start) / width)
+            n = math.ceil((math.pi - start) / width) - low
+        elif seen is not None:
+            low = min(max(math.floor((seen[0] - start) / width + 1e-6), 0), n - 1)
+            n = min(max(math.ceil((seen[1] - start) / width - 1e-6), low + 1), n) - low
+    nodes = start + width * torch.arange(low - 1, low + n + 2, dtype=torch.float64)
+    if not around:
+        nodes = nodes[1:-1]
+    value, slope = (part @ c for part in basis.dense(nodes))
+    pieces = _hermite(value, width * slope)
+    if not around:
+        pieces = _with_ends(pieces, value, slope, width, STIFFNESS[kind])
+        if not isinstance(basis, Fourier) and basis.ends == "zero" and seen is None:
+            pieces[-1] = 0.0
+    return start + low * width, width, pieces
+
+
+def _hermite(value: Tensor, rise: Tensor) -> Tensor:
+    """Cubics, shape (n, 4), between n + 1 nodes."""
+    step = value.diff()
+    low, high = rise[:-1], rise[1:]
+    return torch.stack([value[:-1], low, 3 * step - 2 * low - high, low + high - 2 * step],
+                       1)  # fmt: skip
+
+
+def _with_ends(pieces, value, slope, width, stiffness) -> Tensor:
+    """Pieces with what lies below and above."""
+    down, up = width * slope[0].clamp(max=0.0), width * slope[-1].clamp(min=0.0)
+    curve = pieces.new_tensor(0.5 * stiffness * width**2)
+    zero = torch.zeros_like(curve)
+    below = torch.stack([value[0] - down + curve, down - 2 * curve, curve, zero])
+    above = torch.stack([value[-1], up, curve, zero])
+    return torch.cat([below[None], pieces, above[None]])
+
+
+class _TorsionMap:
+    """One `Torsions` term: M pairs of dihedrals, L = 2 order + 1 functions of each.
+
+    The derivative of Fourier functions is a matrix times the functions, so that slopes
+    are sums of the same products as the energy.
+    """
+
+    def __init__(self, places: _Places, term: Torsions, c: Tensor):
+        known = len(places.dihedrals)
+        self.sides = [_Pick([places.dihedral(pair[s]) for pair in term.beads], known)
+                      for s in (0, 1)]  # fmt: skip
+        n, k = 2 * term.order + 1, torch.arange(1, term.order + 1)
+        waves = k.to(c.dtype)
+        self.waves = waves.unsqueeze(1)
+        self.matrix = torch.cat([c.new_zeros(1), c]).view(n, n)
+        derivative = c.new_zeros(n, n)
+        derivative[k, term.order + k], derivative[term.order + k, k] = -waves, waves
+        self.slopes = torch.cat([derivative.T @ self.matrix, self.matrix @ derivative])
+
+    def _functions(self, phi: Tensor) -> list[Tensor]:
+        """Of both dihedrals, shape (M, L, R)."""
+        phase = phi.unsqueeze(1) * self.waves
+        value = torch.cat([torch.ones_like(phase[:, :1]), phase.cos(), phase.sin()], 1)
+        return [side.of(value) for side in self.sides]
+
+    def energy(self, phi: Tensor) -> Tensor:
+        """Shape (R,)."""
+        one, two = self._functions(phi)
+        return (one * (self.matrix @ two)).sum((0, 1))
+
+    def add_slopes(self, phi: Tensor, total: Tensor) -> None:
+        """Add to the slopes (D, R) against dihedrals."""
+        one, two = self._functions(phi)
+        products = (self.slopes @ two).unflatten(1, (2, -1)) * one.unsqueeze(1)
+        for side, part in zip(self.sides, products.sum(2).unbind(1), strict=True):
+            side.add(total, part)
