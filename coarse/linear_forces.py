@@ -9,7 +9,6 @@ such pairs.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,16 +17,9 @@ import torch
 from torch import Tensor
 
 from ..core.errors import InputError
-from .bases import Basis, Fourier
 from .coordinates import KINDS
+from .tables import Pieces, Range, Table
 from .terms import Bonded, Term, Torsions
-
-#: Curvature with which a function goes on where its basis ends, kJ/mol/nm2 or kJ/mol/rad2.
-STIFFNESS = {"distance": 2e5, "angle": 2e3, "dihedral": 2e3}
-#: Pieces per wave of a Fourier function: slopes of the table are within 1e-6.
-PIECES_PER_WAVE = 128
-
-Range = tuple[float, float]
 
 
 class BatchedPotential(Protocol):
@@ -67,7 +59,7 @@ class LinearForces:
     to a hundred beads; other terms are asked for all their functions, which is slow.
     Beyond the range of free splines, and below that of splines with a ``"zero"`` end,
     a potential goes on with its slope at the end, at least none outwards, and with
-    `STIFFNESS`: beads are driven back whatever the fit would do there.
+    `tables.STIFFNESS`: beads are driven back whatever the fit would do there.
 
     Parameters
     ----------
@@ -113,12 +105,20 @@ class LinearForces:
         self._corner = [_Pick([c[side] for c in corners], len(pairs)) for side in (0, 1)]
         self._turn = [_Pick([d[side] for d in turns], len(corners)) for side in (0, 1)]
         self._entry = _Pick([corners[first][0] for first, _ in turns], len(pairs))
-        rows = [row for kind in KINDS for row in places.rows(kind)]
+        owner = [k for kind in KINDS for _, k in places.rows(kind)]
         self._of = {
             kind: _Pick([place for place, _ in places.rows(kind)], len(known))
             for kind, known in zip(KINDS, (pairs, corners, turns), strict=True)
         }
-        self._table = _Table(terms, given, [t for _, t in rows], ranges or {}, dtype)
+        seen = ranges or {}
+        functions = {
+            k: Pieces.of(t.basis, given[k], t.kind, seen.get(t.name))
+            for k, t in enumerate(terms) if isinstance(t, Bonded)
+        }  # fmt: skip
+        order = list(functions)
+        self._table = Table(
+            list(functions.values()), [order.index(k) for k in owner], dtype
+        )
         self._maps = [
             _TorsionMap(places, term, c.to(dtype))
             for term, c in zip(terms, given, strict=True) if isinstance(term, Torsions)
@@ -149,7 +149,8 @@ class LinearForces:
         along = self._of["distance"].spread(by["distance"])
         pull = shape.unit[:, :3] * along.unsqueeze(1)
         if self._corner[0].size:
-            self._add_corners(pull, shape, by["angle"], self._turns(shape, by["dihedral"]))
+            turn = self._turns(shape, by["dihedral"])
+            self._add_corners(pull, shape, by["angle"], turn)
         out = self._difference.T @ pull.reshape(len(pull), -1)
         forces = -out.view(-1, 3, len(x)).permute(2, 0, 1)
         for term, c in self._others:
@@ -297,103 +298,6 @@ class _Places:
         for row, (a, b) in zip(out, self.pairs, strict=True):
             row[a], row[b] = -1.0, 1.0
         return out
-
-
-class _Table:
-    """Cubic pieces of the function of each of N coordinates."""
-
-    def __init__(self, terms, coefficients, owners, ranges, dtype):
-        tables, start = {}, 0
-        for k in dict.fromkeys(owners):
-            term = terms[k]
-            tables[k] = _pieces(term.basis, coefficients[k], term.kind,
-                                ranges.get(term.name))  # fmt: skip
-        places = {}
-        for k, (_, _, pieces) in tables.items():
-            places[k], start = start + 1, start + len(pieces)
-        column = torch.tensor(
-            [(1 / tables[k][1], -tables[k][0] / tables[k][1], len(tables[k][2]) - 2.0,
-              places[k]) for k in owners], dtype=torch.float64,
-        ).reshape(-1, 4)  # fmt: skip
-        self.scale, self.shift, self.last, self.at = (
-            part.unsqueeze(1).to(dtype) for part in column.unbind(1)
-        )
-        pieces = torch.cat([t[2] for t in tables.values()] or [torch.zeros(1, 4).double()])
-        width = torch.cat([torch.full((len(p), 1), w).double() for _, w, p in
-                           tables.values()] or [torch.ones(1, 1).double()])  # fmt: skip
-        self.value = pieces.T.contiguous().to(dtype)
-        rise = pieces[:, 1:] * torch.tensor([1.0, 2.0, 3.0]) / width
-        self.slope = rise.T.contiguous().to(dtype)
-
-    def values(self, q: Tensor) -> Tensor:
-        """Energies, shape (N, R)."""
-        return self._sum(self.value, q)
-
-    def slopes(self, q: Tensor) -> Tensor:
-        """Slopes, shape (N, R)."""
-        return self._sum(self.slope, q)
-
-    def _sum(self, table: Tensor, q: Tensor) -> Tensor:
-        place = torch.addcmul(self.shift, q, self.scale)
-        # NaN has no place: clamped it falls on the first piece, and stays NaN in `t`.
-        first = torch.minimum(place.floor().nan_to_num_(0.0), self.last).clamp_(min=-1.0)
-        t = place - first
-        index = (first + self.at).long().flatten()
-        total = table[-1].index_select(0, index).view_as(q)
-        for column in table[:-1].flip(0):
-            total = total.mul_(t).add_(column.index_select(0, index).view_as(q))
-        return total
-
-
-def _pieces(
-    basis: Basis, c: Tensor, kind: str, seen: Range | None
-) -> tuple[float, float, Tensor]:
-    """Origin, width and pieces (n + 2, 4): cubics in (q - origin) / width, from each node.
-
-    The first and the last are those of what lies beyond. Turns are tabulated from -pi to
-    pi wherever the basis starts.
-    """
-    around = isinstance(basis, Fourier) or basis.ends == "periodic"
-    if isinstance(basis, Fourier):
-        n = PIECES_PER_WAVE * basis.order
-        width, low = 2 * math.pi / n, 0
-        start = -math.pi
-    else:
-        width, start, low, n = basis.width, basis.start, 0, basis.intervals
-        if around:
-            low = math.floor((-math.pi - start) / width)
-            n = math.ceil((math.pi - start) / width) - low
-        elif seen is not None:
-            low = min(max(math.floor((seen[0] - start) / width + 1e-6), 0), n - 1)
-            n = min(max(math.ceil((seen[1] - start) / width - 1e-6), low + 1), n) - low
-    nodes = start + width * torch.arange(low - 1, low + n + 2, dtype=torch.float64)
-    if not around:
-        nodes = nodes[1:-1]
-    value, slope = (part @ c for part in basis.dense(nodes))
-    pieces = _hermite(value, width * slope)
-    if not around:
-        pieces = _with_ends(pieces, value, slope, width, STIFFNESS[kind])
-        if not isinstance(basis, Fourier) and basis.ends == "zero" and seen is None:
-            pieces[-1] = 0.0
-    return start + low * width, width, pieces
-
-
-def _hermite(value: Tensor, rise: Tensor) -> Tensor:
-    """Cubics, shape (n, 4), between n + 1 nodes."""
-    step = value.diff()
-    low, high = rise[:-1], rise[1:]
-    return torch.stack([value[:-1], low, 3 * step - 2 * low - high, low + high - 2 * step],
-                       1)  # fmt: skip
-
-
-def _with_ends(pieces, value, slope, width, stiffness) -> Tensor:
-    """Pieces with what lies below and above."""
-    down, up = width * slope[0].clamp(max=0.0), width * slope[-1].clamp(min=0.0)
-    curve = pieces.new_tensor(0.5 * stiffness * width**2)
-    zero = torch.zeros_like(curve)
-    below = torch.stack([value[0] - down + curve, down - 2 * curve, curve, zero])
-    above = torch.stack([value[-1], up, curve, zero])
-    return torch.cat([below[None], pieces, above[None]])
 
 
 class _TorsionMap:

@@ -349,6 +349,7 @@ SCHEMAS: dict[str, Schema] = {
 
 #: Keys that the JSON header of a model file must have, by contract.
 MODEL_KEYS: dict[str, tuple[str, ...]] = {
+    "langevin-state/1": ("frames", "every"),
     "potential/1": (
         "architecture",
         "species",
