@@ -179,6 +179,11 @@ class Langevin:
         error = float(each.std()) / len(each) ** 0.5 if len(each) > 1 else float("nan")
         return float(each.mean()), error
 
+    def forget(self) -> None:
+        """Leave what `kinetic_temperature` saw so far out, as before equilibrium."""
+        self._heat.zero_()
+        self._saves = 0
+
     def rearrange(self, source: Tensor) -> None:
         """Replica r goes on from where `source[r]` is (R,), at its own temperature."""
         scale = (self.temperature / self.temperature[source]).sqrt().view(-1, 1, 1)

@@ -62,8 +62,7 @@ def test_variance_and_temperature_of_an_oscillator_at_any_step(part):
     step = part * (12.0 / k) ** 0.5
     moving, squares = engine(springs(k), step=step, friction=part / step), Squares()
     moving.advance(300)
-    moving._heat.zero_()
-    moving._saves = 0
+    moving.forget()
     run(moving, 40, 30, squares)
     # 3 000 oscillators of each mass, 40 frames: the error is 0.5 %.
     found = squares.mean.mean((0, 2)) * k / KT
