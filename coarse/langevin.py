@@ -94,7 +94,7 @@ class Langevin:
         self._damp = torch.exp(-drag * step)
         self._spread = (-torch.expm1(-2 * drag * step) * self.speed2).sqrt()
         self._spread = _replicas_last(self._spread.expand(n, beads, 3))
-        self._noise = torch.empty(beads, 3, n)
+        self._noise = torch.empty(3, beads, n)
         self._generator = torch.Generator().manual_seed(seed)
         self._limits = [chi2.isf(FALSE_ALARM, 3), chi2.isf(FALSE_ALARM, 3 * beads)]
         self.x = _replicas_last(x.detach())
@@ -138,7 +138,7 @@ class Langevin:
     def _draw(self) -> Tensor:
         """Normal deviates (R, B, 3), single whatever the run is: they cost the most."""
         self._noise.normal_(generator=self._generator)
-        return self._noise.permute(2, 0, 1).to(self.x.dtype)
+        return self._noise.permute(2, 1, 0).to(self.x.dtype)
 
     def _kinetic(self) -> Tensor:
         """Each bead's m v^2 / kT after friction and noise, shape (R, B)."""
@@ -247,8 +247,8 @@ class Langevin:
 
 
 def _replicas_last(values: Tensor) -> Tensor:
-    """A copy (R, B, 3) whose storage is (B, 3, R)."""
-    out = values.new_empty(values.shape[1], 3, len(values)).permute(2, 0, 1)
+    """A copy (R, B, 3) whose storage is (3, B, R)."""
+    out = values.new_empty(3, values.shape[1], len(values)).permute(2, 1, 0)
     return out.copy_(values)
 
 

@@ -2,9 +2,8 @@
 
 Every function of one coordinate becomes a table of cubic pieces, and all tables are
 looked up together. Inside, replicas are the last, contiguous axis: each operation then
-runs along them. Positions whose storage is (B, 3, R), as `langevin` keeps them, are not
-copied. Shapes: R replicas, B beads, E pairs that a coordinate spans, K corners of two
-such pairs.
+runs along them. Positions whose storage is (3, B, R), as `langevin` keeps them, are not
+copied. Shapes: R replicas, B beads, K corners of three beads, D dihedrals of two corners.
 """
 
 from __future__ import annotations
@@ -100,16 +99,14 @@ class LinearForces:
         self.dtype, self._box = dtype, None if box is None else box.to(dtype)
         given = [torch.as_tensor(c, dtype=torch.float64).cpu() for c in coefficients]
         places = _Places(terms)
-        self._difference = places.difference(n_beads).to(dtype)
-        pairs, corners, turns = places.pairs, places.corners, places.dihedrals
-        self._corner = [_Pick([c[side] for c in corners], len(pairs)) for side in (0, 1)]
-        self._turn = [_Pick([d[side] for d in turns], len(corners)) for side in (0, 1)]
-        self._entry = _Pick([corners[first][0] for first, _ in turns], len(pairs))
-        owner = [k for kind in KINDS for _, k in places.rows(kind)]
-        self._of = {
-            kind: _Pick([place for place, _ in places.rows(kind)], len(known))
-            for kind, known in zip(KINDS, (pairs, corners, turns), strict=True)
-        }
+        self._rows = [len(places.rows["distance"]), len(places.corners)]
+        self._difference = places.difference(n_beads).to(dtype).expand(5, -1, -1)
+        self._gather = -self._difference[:3].mT.contiguous()
+        known, turns = len(places.corners), places.dihedrals
+        self._turn = [_Pick([pair[side] for pair in turns], known) for side in (0, 1)]
+        self._bend = _Pick([at for at, _ in places.rows["angle"]], known)
+        self._twist = _Pick([at for at, _ in places.rows["dihedral"]], len(turns))
+        owner = [k for rows in places.rows.values() for _, k in rows]
         seen = ranges or {}
         functions = {
             k: Pieces.of(t.basis, given[k], t.kind, seen.get(t.name))
@@ -144,15 +141,13 @@ class LinearForces:
         """See `BatchedPotential`."""
         shape = _Shape(self, x)
         slope = self._table.slopes(self._coordinates(shape))
-        by = dict(zip(self._of, slope.split([p.size for p in self._of.values()]),
-                      strict=True))  # fmt: skip
-        along = self._of["distance"].spread(by["distance"])
-        pull = shape.unit[:, :3] * along.unsqueeze(1)
-        if self._corner[0].size:
-            turn = self._turns(shape, by["dihedral"])
-            self._add_corners(pull, shape, by["angle"], turn)
-        out = self._difference.T @ pull.reshape(len(pull), -1)
-        forces = -out.view(-1, 3, len(x)).permute(2, 0, 1)
+        along, bend, twist = slope.split([self._rows[0], self._bend.size,
+                                          self._twist.size])  # fmt: skip
+        pull = [shape.along * along]
+        if self._rows[1]:
+            pull += self._on_corners(shape, self._bend.spread(bend),
+                                     self._turns(shape, twist))  # fmt: skip
+        forces = torch.bmm(self._gather, torch.cat(pull, 1)).permute(2, 1, 0)
         for term, c in self._others:
             forces = forces + term.forces(x.contiguous(), self._boxes(x)) @ c
         return forces
@@ -162,59 +157,57 @@ class LinearForces:
 
     def _coordinates(self, shape: _Shape) -> Tensor:
         """All coordinates that have a table, shape (N, R)."""
-        parts = (shape.length, shape.theta, shape.phi)
-        return torch.cat([p.of(q) for p, q in zip(self._of.values(), parts, strict=True)])
+        parts = shape.distance, self._bend.of(shape.theta), self._twist.of(shape.phi)
+        return torch.cat(parts)
 
     def _turns(self, shape: _Shape, by_table: Tensor) -> Tensor:
         """Slopes of the energy against each dihedral, shape (D, R)."""
-        slope = self._of["dihedral"].spread(by_table)
+        slope = self._twist.spread(by_table)
         for one in self._maps:
             one.add_slopes(shape.phi, slope)
         return slope
 
-    def _add_corners(self, pull: Tensor, shape: _Shape, bend: Tensor, turn: Tensor):
-        """Add slopes against vectors of pairs, from angles and dihedrals, to `pull`."""
-        cosine, (u, v) = shape.cosine, shape.sides
-        bend = self._of["angle"].spread(bend) / shape.sine
-        both = (bend * cosine).unsqueeze(1)
-        bend = bend.unsqueeze(1)
-        by_u, by_v = bend * v - both * u, bend * u - both * v
+    def _on_corners(self, shape: _Shape, bend: Tensor, turn: Tensor) -> list[Tensor]:
+        """Slopes against the two vectors of each corner, shape (3, K, R)."""
+        (u, v), cosine = shape.sides, shape.cosine
+        bend = bend / shape.sine
+        both = bend * cosine
+        by_u, by_v = (bend * b - both * a for a, b in ((u, v), (v, u)))
         if self._turn[0].size:
-            out = shape.normal / shape.sine.square().unsqueeze(1)
+            out = shape.normal / shape.sine.square()
             first, second = (side.spread(turn) for side in self._turn)
-            by_u.addcmul_(out, (first - second * cosine).unsqueeze(1))
-            by_v.addcmul_(out, (second - first * cosine).unsqueeze(1))
-        for corner, part in zip(self._corner, (by_u, by_v), strict=True):
-            corner.add(pull, part / corner.of(shape.length).unsqueeze(1))
+            by_u.addcmul_(out, first - second * cosine)
+            by_v.addcmul_(out, second - first * cosine)
+        return [by_u / shape.lengths[0], by_v / shape.lengths[1]]
 
 
 class _Shape:
-    """Lengths, angles and dihedrals of replicas, and the vectors they are of.
+    """Lengths, angles and dihedrals of replicas, and the unit vectors they are of.
 
     Vectors have five components, x y z x y: a cyclic shift is then a view.
     """
 
     def __init__(self, model: LinearForces, x: Tensor):
-        at = x.to(model.dtype).permute(1, 2, 0)
-        at = torch.cat([at, at[:, :2]], 1)
-        way = (model._difference @ at.reshape(len(at), -1)).view(-1, *at.shape[1:])
-        self.length = way[:, :3].square().sum(1).sqrt()
-        self.unit = way / self.length.unsqueeze(1)
-        u, v = (corner.of(self.unit) for corner in model._corner)
-        self.sides = u[:, :3], v[:, :3]
-        self.normal = u[:, 1:4] * v[:, 2:5] - u[:, 2:5] * v[:, 1:4]
+        at = x.to(model.dtype).permute(2, 1, 0)
+        way = torch.bmm(model._difference, torch.cat([at, at[:2]]))
+        length = way[:3].square().sum(0).sqrt()
+        rows = [model._rows[0], model._rows[1], model._rows[1]]
+        self.distance, *self.lengths = length.split(rows)
+        along, u, v = (way / length).split(rows, 1)
+        self.along, self.sides = along[:3], (u[:3], v[:3])
+        self.normal = u[1:4] * v[2:5] - u[2:5] * v[1:4]
         #: Of the angle between the two vectors, which is pi less that at the bead.
-        self.cosine = (self.sides[0] * self.sides[1]).sum(1)
+        self.cosine = (self.sides[0] * self.sides[1]).sum(0)
         smallest = torch.finfo(model.dtype).eps
-        self.sine = self.normal.square().sum(1).sqrt().clamp(min=smallest)
+        self.sine = self.normal.square().sum(0).sqrt().clamp_(min=smallest)
         self.theta = torch.atan2(self.sine, -self.cosine)
         one, two = (side.of(self.normal) for side in model._turn)
-        self.phi = torch.atan2((model._entry.of(self.unit)[:, :3] * two).sum(1),
-                               (one * two).sum(1))  # fmt: skip
+        entry = model._turn[0].of(self.sides[0])
+        self.phi = torch.atan2((entry * two).sum(0), (one * two).sum(0))
 
 
 class _Pick:
-    """Some of the n rows of tensors; a view where they follow each other."""
+    """Some of the n rows (..., n, R) of tensors; a view where they follow each other."""
 
     def __init__(self, rows: Sequence[int], n: int):
         self.size, self._n = len(rows), n
@@ -228,111 +221,117 @@ class _Pick:
         if self._all:
             return values
         if self._run:
-            return values.narrow(0, self._start, self.size)
-        return values.index_select(0, self._index)
+            return values.narrow(-2, self._start, self.size)
+        return values.index_select(-2, self._index)
 
     def add(self, total: Tensor, values: Tensor) -> None:
         """Add to rows, which may come more than once."""
         if self._run:
             self.of(total).add_(values)
         else:
-            total.index_add_(0, self._index, values)
+            total.index_add_(-2, self._index, values)
 
     def spread(self, values: Tensor) -> Tensor:
-        """Sums in each of the n places."""
+        """Sums in each of the n places, shape (n, R)."""
         if self._all:
             return values
         total = values.new_zeros(self._n, values.shape[-1])
-        self.add(total, values)
+        if self.size:
+            self.add(total, values)
         return total
 
 
 class _Places:
-    """What coordinates have in common: pairs of beads, corners of two pairs, dihedrals.
+    """What coordinates have in common: corners of three beads, dihedrals of two corners.
 
-    Pairs that angles and dihedrals span come first, distances in the order of pairs.
+    Attributes
+    ----------
+    rows
+        Of each kind, in the order of `KINDS`, the place of every coordinate and its term.
     """
 
     def __init__(self, terms: Sequence[Term]):
-        self.pairs: list[tuple[int, int]] = []
-        self.corners: list[tuple[int, int]] = []
+        self.corners: list[tuple[int, ...]] = []
         self.dihedrals: list[tuple[int, int]] = []
-        bonded = [(k, t) for k, t in enumerate(terms) if isinstance(t, Bonded)]
-        found = [(t.kind, b, k) for k, t in bonded for b in t.beads]
-        maps = [side for t in terms if isinstance(t, Torsions) for side in t.beads]
-        of = {"angle": self.corner, "dihedral": self.dihedral, "distance": self.pair}
-        for beads in (b for side in maps for b in side):
-            self.dihedral(beads)
-        self._rows: dict[str, list[tuple[int, int]]] = {}
-        for kind, place in of.items():
-            rows = [(place(beads), k) for name, beads, k in found if name == kind]
-            self._rows[kind] = sorted(rows)
+        self._bonds: list[tuple[int, ...]] = []
+        for term in terms:
+            if isinstance(term, Torsions):
+                for pair in term.beads:
+                    self.dihedral(pair[0])
+                    self.dihedral(pair[1])
+        place = {"distance": self._bond, "angle": self._corner, "dihedral": self.dihedral}
+        self.rows: dict[str, list[tuple[int, int]]] = {}
+        for kind in KINDS:
+            found = [(place[kind](beads), k) for k, term in enumerate(terms)
+                     if isinstance(term, Bonded) and term.kind == kind
+                     for beads in term.beads]  # fmt: skip
+            self.rows[kind] = sorted(found)
 
-    def rows(self, kind: str) -> list[tuple[int, int]]:
-        """Place of each coordinate of this kind, and its term."""
-        return self._rows[kind]
+    def _bond(self, beads: tuple[int, ...]) -> int:
+        self._bonds.append(beads)
+        return len(self._bonds) - 1
 
-    def pair(self, beads: tuple[int, ...]) -> int:
-        """A distance has no direction."""
-        back = (beads[1], beads[0])
-        return self._at(self.pairs, back if back in self.pairs else tuple(beads))
-
-    def corner(self, beads: tuple[int, ...]) -> int:
-        a, b, c = beads
-        sides = self._at(self.pairs, (a, b)), self._at(self.pairs, (b, c))
-        return self._at(self.corners, sides)
+    def _corner(self, beads: tuple[int, ...]) -> int:
+        return _at(self.corners, tuple(beads))
 
     def dihedral(self, beads: tuple[int, ...]) -> int:
-        ends = self.corner(tuple(beads[:3])), self.corner(tuple(beads[1:]))
-        return self._at(self.dihedrals, ends)
-
-    @staticmethod
-    def _at(known: list, what) -> int:
-        if what not in known:
-            known.append(what)
-        return known.index(what)
+        """Place of a dihedral, new or known."""
+        return _at(self.dihedrals, (self._corner(beads[:3]), self._corner(beads[1:])))
 
     def difference(self, n_beads: int) -> Tensor:
-        """Matrix (E, B) that gives the vectors of pairs, from the first to the second."""
-        out = torch.zeros(len(self.pairs), n_beads, dtype=torch.float64)
-        for row, (a, b) in zip(out, self.pairs, strict=True):
+        """Matrix from beads to the vectors of distances, then both of each corner."""
+        pairs = [*self._bonds, *(c[:2] for c in self.corners),
+                 *(c[1:] for c in self.corners)]  # fmt: skip
+        out = torch.zeros(len(pairs), n_beads, dtype=torch.float64)
+        for row, (a, b) in zip(out, pairs, strict=True):
             row[a], row[b] = -1.0, 1.0
         return out
 
 
-class _TorsionMap:
-    """One `Torsions` term: M pairs of dihedrals, L = 2 order + 1 functions of each.
+def _at(known: list, what) -> int:
+    """Place in a list, at whose end it is put when it is new."""
+    if what not in known:
+        known.append(what)
+    return known.index(what)
 
-    The derivative of Fourier functions is a matrix times the functions, so that slopes
-    are sums of the same products as the energy.
+
+class _TorsionMap:
+    """One `Torsions` term: M pairs of dihedrals, L = 2 order + 2 functions of each.
+
+    The functions are cosines and sines from wave 0 on. Their derivative is a matrix times
+    themselves, so that slopes are sums of the same products as the energy.
     """
 
     def __init__(self, places: _Places, term: Torsions, c: Tensor):
-        known = len(places.dihedrals)
+        known, n = len(places.dihedrals), term.order + 1
         self.sides = [_Pick([places.dihedral(pair[s]) for pair in term.beads], known)
                       for s in (0, 1)]  # fmt: skip
-        n, k = 2 * term.order + 1, torch.arange(1, term.order + 1)
+        k = torch.arange(n)
         waves = k.to(c.dtype)
-        self.waves = waves.unsqueeze(1)
-        self.matrix = torch.cat([c.new_zeros(1), c]).view(n, n)
-        derivative = c.new_zeros(n, n)
-        derivative[k, term.order + k], derivative[term.order + k, k] = -waves, waves
+        self.waves = waves.view(n, 1, 1)
+        used = torch.cat([k, k[1:] + n])
+        self.matrix = c.new_zeros(2 * n, 2 * n)
+        self.matrix[used.unsqueeze(1), used] = torch.cat([c.new_zeros(1), c]).view(
+            len(used), -1
+        )
+        derivative = torch.zeros_like(self.matrix)
+        derivative[k, k + n], derivative[k + n, k] = -waves, waves
         self.slopes = torch.cat([derivative.T @ self.matrix, self.matrix @ derivative])
 
-    def _functions(self, phi: Tensor) -> list[Tensor]:
-        """Of both dihedrals, shape (M, L, R)."""
-        phase = phi.unsqueeze(1) * self.waves
-        value = torch.cat([torch.ones_like(phase[:, :1]), phase.cos(), phase.sin()], 1)
-        return [side.of(value) for side in self.sides]
+    def _products(self, matrix: Tensor, phi: Tensor) -> Tensor:
+        """Sums over functions, shape (rows of the matrix over L, M, R)."""
+        phase = self.waves * phi
+        value = torch.cat([phase.cos(), phase.sin()])
+        one, two = (side.of(value) for side in self.sides)
+        right = torch.mm(matrix, two.reshape(len(two), -1)).view(-1, *one.shape)
+        return (right * one).sum(1)
 
     def energy(self, phi: Tensor) -> Tensor:
         """Shape (R,)."""
-        one, two = self._functions(phi)
-        return (one * (self.matrix @ two)).sum((0, 1))
+        return self._products(self.matrix, phi).sum((0, 1))
 
     def add_slopes(self, phi: Tensor, total: Tensor) -> None:
         """Add to the slopes (D, R) against dihedrals."""
-        one, two = self._functions(phi)
-        products = (self.slopes @ two).unflatten(1, (2, -1)) * one.unsqueeze(1)
-        for side, part in zip(self.sides, products.sum(2).unbind(1), strict=True):
+        parts = self._products(self.slopes, phi).unbind()
+        for side, part in zip(self.sides, parts, strict=True):
             side.add(total, part)

@@ -135,12 +135,11 @@ class Table:
 
     def _sum(self, table: Tensor, q: Tensor) -> Tensor:
         place = torch.addcmul(self._shift, q, self._scale)
-        # NaN has no piece: any will do, `t` stays NaN.
-        first = torch.minimum(place.floor().nan_to_num_(0.0), self._last).clamp_(min=-1.0)
-        t = place - first
-        index = (first + self._at).long().flatten()
-        parts = [column.index_select(0, index).view_as(q) for column in table]
+        # NaN has no piece: `fmin` gives it the last, and `t` stays NaN.
+        first = torch.fmin(place.floor(), self._last).clamp_(min=-1.0)
+        t, index = (place - first).flatten(), (first + self._at).long().flatten()
+        parts = [column.index_select(0, index) for column in table]
         total = parts.pop()
         while parts:
-            total.mul_(t).add_(parts.pop())
-        return total
+            total = torch.addcmul(parts.pop(), total, t)
+        return total.view_as(q)

@@ -72,7 +72,7 @@ def test_energies_and_forces_are_those_of_the_terms(terms):
 def test_the_layout_of_storage_does_not_matter():
     x, given = beads(), coefficients(TERMS)
     model = LinearForces(TERMS, given, 6, dtype=torch.float64)
-    last = x.permute(1, 2, 0).contiguous().permute(2, 0, 1)
+    last = x.permute(2, 1, 0).contiguous().permute(2, 1, 0)
     torch.testing.assert_close(model.forces(last), model.forces(x), rtol=0, atol=0)
     torch.testing.assert_close(model.forces(x[:1]), model.forces(x)[:1])
 
