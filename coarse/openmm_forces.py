@@ -1,0 +1,160 @@
+"""Linear models in OpenMM: one CustomCompoundBondForce per term.
+
+Functions of one coordinate are looked up as cubic pieces, in a discrete table and an
+expression: splines are kept to rounding, and go on beyond their range as `cubic_pieces`
+says, where OpenMM's own splines would be zero. Maps of two dihedrals are OpenMM's
+periodic bicubic splines; CMAPTorsionForce would copy its whole map in every step on the
+CPU platform. Beads are of whole, unwrapped molecules, as in `Bonded`; no force is
+periodic.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import openmm
+import torch
+from torch import Tensor
+
+from ..core.errors import InputError
+from .bases import TURN, Fourier
+from .coordinates import KINDS
+from .linear_model import LinearModel
+from .pieces import Pieces, Range, cubic_pieces
+from .terms import Bonded, Term, Torsions
+from .walls import Wall
+
+Force = openmm.CustomCompoundBondForce
+Beads = Sequence[tuple[int, ...]]
+
+#: Points of a torsion map per wave: the rms error of forces is below 5e-5 of their rms.
+MAP_POINTS_PER_WAVE = 32
+
+
+def linear_forces_openmm(
+    model: LinearModel, *, replicate: int = 0, ranges: Mapping[str, Range] | None = None
+) -> list[Force]:
+    """Forces of the terms of a model, in their order and named after them.
+
+    Parameters
+    ----------
+    model
+        Terms and coefficients.
+    replicate
+        Of the coefficients.
+    ranges
+        By the name of a term, where its coordinates were seen: beyond the knots next to
+        it the function goes on as beyond the end of its basis.
+
+    Returns
+    -------
+    list of openmm.CustomCompoundBondForce
+        Walls act on the unwrapped coordinate, and go on like distances.
+
+    Raises
+    ------
+    InputError
+        When the model has a term of another kind, or `ranges` one that it has not.
+    """
+    ranges = ranges or {}
+    unknown = sorted(set(ranges) - {term.name for term in model.terms})
+    if unknown:
+        raise InputError(
+            "ranges of terms that the model does not have",
+            wanted=", ".join(term.name for term in model.terms), got=", ".join(unknown),
+        )  # fmt: skip
+    forces = []
+    for term, c in zip(model.terms, model.parts(replicate), strict=True):
+        force = _maker(term)(term, c, ranges.get(term.name))
+        force.setName(term.name)
+        forces.append(force)
+    return forces
+
+
+def linear_system(
+    model: LinearModel,
+    box: np.ndarray | None = None,
+    *,
+    replicate: int = 0,
+    ranges: Mapping[str, Range] | None = None,
+) -> openmm.System:
+    """System of the beads of a model.
+
+    Parameters
+    ----------
+    model, replicate, ranges
+        See `linear_forces_openmm`.
+    box
+        Rows are box vectors, nm, shape (3, 3).
+
+    Raises
+    ------
+    InputError
+        See `linear_forces_openmm`.
+    """
+    system = openmm.System()
+    for mass in model.masses:
+        system.addParticle(float(mass))
+    if box is not None:
+        system.setDefaultPeriodicBoxVectors(*box)
+    for force in linear_forces_openmm(model, replicate=replicate, ranges=ranges):
+        system.addForce(force)
+    return system
+
+
+def _maker(term: Term) -> Callable[..., Force]:
+    makers = {Bonded: _bonded, Torsions: _torsions, Wall: _wall}
+    if type(term) not in makers:
+        raise InputError(
+            f"term {term.name} in OpenMM", wanted=" or ".join(k.__name__ for k in makers),
+            got=type(term).__name__, mend="run this model with the torch engine",
+        )  # fmt: skip
+    return makers[type(term)]
+
+
+def _bonded(term: Bonded, c: Tensor, seen: Range | None) -> Force:
+    n = KINDS[term.kind][1]
+    coordinate = f"{term.kind}({','.join(f'p{k + 1}' for k in range(n))})"
+    pieces = cubic_pieces(term.basis, c, term.kind, seen)
+    return _tabulated(pieces, coordinate, term.beads)
+
+
+def _wall(term: Wall, c: Tensor, seen: Range | None) -> Force:
+    coordinate = f"{term.facing}*({'xyz'[term.axis]}1-({term.place!r}))"
+    pieces = cubic_pieces(term.basis, c, "distance", seen)
+    return _tabulated(pieces, coordinate, [(bead,) for bead in term.beads])
+
+
+def _tabulated(pieces: Pieces, coordinate: str, beads: Beads) -> Force:
+    """A function of one coordinate; `floor` and the table have no derivative."""
+    energy = (
+        "f(0,k)+t*(f(1,k)+t*(f(2,k)+t*f(3,k))); t=place-k; "
+        f"k=min(max(floor(place),0),{len(pieces.table) - 1}); "
+        f"place=({coordinate}-({pieces.origin!r}))/{pieces.width!r}"
+    )
+    table = pieces.table.flatten().tolist()
+    function = openmm.Discrete2DFunction(4, len(pieces.table), table)
+    return _compound(energy, function, beads)
+
+
+def _torsions(term: Torsions, c: Tensor, seen: Range | None) -> Force:
+    n, waves = MAP_POINTS_PER_WAVE * term.order, 2 * term.order + 1
+    grid = torch.arange(n, dtype=torch.float64) * (math.tau / n) - math.pi
+    value = torch.cat([grid.new_ones(n, 1), Fourier(term.order).dense(grid)[0]], 1)
+    value = torch.cat([value, value[:1]])
+    matrix = torch.cat([c.new_zeros(1), c]).view(waves, waves)
+    # The first dihedral runs fastest.
+    table = (value @ matrix @ value.T).T.flatten().tolist()
+    function = openmm.Continuous2DFunction(n + 1, n + 1, table, *TURN, *TURN, True)
+    energy = "f(dihedral(p1,p2,p3,p4),dihedral(p5,p6,p7,p8))"
+    return _compound(energy, function, [(*a, *b) for a, b in term.beads])
+
+
+def _compound(energy: str, function: openmm.TabulatedFunction, beads: Beads) -> Force:
+    force = Force(len(beads[0]), energy)
+    force.addTabulatedFunction("f", function)
+    for group in beads:
+        force.addBond(group)
+    return force
