@@ -1,17 +1,18 @@
-"""Linear models in OpenMM: one CustomCompoundBondForce per term.
+"""Linear models in OpenMM: one force per term, of pairs one per pair of species.
 
 Functions of one coordinate are looked up as cubic pieces, in a discrete table and an
 expression: splines are kept to rounding, and go on beyond their range as `cubic_pieces`
 says, where OpenMM's own splines would be zero. Maps of two dihedrals are OpenMM's
 periodic bicubic splines; CMAPTorsionForce would copy its whole map in every step on the
-CPU platform. Beads are of whole, unwrapped molecules, as in `Bonded`; no force is
-periodic.
+CPU platform. Beads are of whole, unwrapped molecules, as in `Bonded`: of the forces none
+but those of `Pairs` is periodic.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import combinations_with_replacement
 
 import numpy as np
 import openmm
@@ -22,11 +23,11 @@ from ..core.errors import InputError
 from .bases import TURN, Fourier
 from .coordinates import KINDS
 from .linear_model import LinearModel
+from .pairs import Pairs
 from .pieces import Pieces, Range, cubic_pieces
 from .terms import Bonded, Term, Torsions
 from .walls import Wall
 
-Force = openmm.CustomCompoundBondForce
 Beads = Sequence[tuple[int, ...]]
 
 #: Points of a torsion map per wave: the rms error of forces is below 5e-5 of their rms.
@@ -34,8 +35,12 @@ MAP_POINTS_PER_WAVE = 32
 
 
 def linear_forces_openmm(
-    model: LinearModel, *, replicate: int = 0, ranges: Mapping[str, Range] | None = None
-) -> list[Force]:
+    model: LinearModel,
+    *,
+    replicate: int = 0,
+    ranges: Mapping[str, Range] | None = None,
+    periodic: bool = False,
+) -> list[openmm.Force]:
     """Forces of the terms of a model, in their order and named after them.
 
     Parameters
@@ -45,13 +50,17 @@ def linear_forces_openmm(
     replicate
         Of the coefficients.
     ranges
-        By the name of a term, where its coordinates were seen: beyond the knots next to
+        By the name of a force, where its coordinates were seen: beyond the knots next to
         it the function goes on as beyond the end of its basis.
+    periodic
+        Whether `Pairs` are of nearest images.
 
     Returns
     -------
-    list of openmm.CustomCompoundBondForce
-        Walls act on the unwrapped coordinate, and go on like distances.
+    list of openmm.Force
+        CustomCompoundBondForce; for `Pairs` a CustomNonbondedForce of each pair of
+        species, such as ``"pairs Na-Cl"``. Walls act on the unwrapped coordinate, and go
+        on like distances.
 
     Raises
     ------
@@ -59,17 +68,18 @@ def linear_forces_openmm(
         When the model has a term of another kind, or `ranges` one that it has not.
     """
     ranges = ranges or {}
-    unknown = sorted(set(ranges) - {term.name for term in model.terms})
-    if unknown:
-        raise InputError(
-            "ranges of terms that the model does not have",
-            wanted=", ".join(term.name for term in model.terms), got=", ".join(unknown),
-        )  # fmt: skip
-    forces = []
+    forces: list[openmm.Force] = []
     for term, c in zip(model.terms, model.parts(replicate), strict=True):
-        force = _maker(term)(term, c, ranges.get(term.name))
-        force.setName(term.name)
-        forces.append(force)
+        if isinstance(term, Pairs):
+            forces += _pairs(term, c, ranges, periodic)
+        else:
+            forces.append(_maker(term)(term, c, ranges.get(term.name)))
+            forces[-1].setName(term.name)
+    names = [force.getName() for force in forces]
+    unknown = [name for name in ranges if name not in names]
+    if unknown:
+        raise InputError("ranges of terms that the model does not have",
+                         wanted=", ".join(names), got=", ".join(unknown))  # fmt: skip
     return forces
 
 
@@ -87,7 +97,7 @@ def linear_system(
     model, replicate, ranges
         See `linear_forces_openmm`.
     box
-        Rows are box vectors, nm, shape (3, 3).
+        Rows are box vectors in OpenMM's reduced form, nm, shape (3, 3).
 
     Raises
     ------
@@ -99,47 +109,76 @@ def linear_system(
         system.addParticle(float(mass))
     if box is not None:
         system.setDefaultPeriodicBoxVectors(*box)
-    for force in linear_forces_openmm(model, replicate=replicate, ranges=ranges):
+    for force in linear_forces_openmm(
+        model, replicate=replicate, ranges=ranges, periodic=box is not None
+    ):
         system.addForce(force)
     return system
 
 
-def _maker(term: Term) -> Callable[..., Force]:
-    makers = {Bonded: _bonded, Torsions: _torsions, Wall: _wall}
+def _maker(term: Term) -> Callable[..., openmm.Force]:
+    makers: dict[type, Callable[..., openmm.Force]] = {
+        Bonded: _bonded, Torsions: _torsions, Wall: _wall
+    }  # fmt: skip
     if type(term) not in makers:
         raise InputError(
-            f"term {term.name} in OpenMM", wanted=" or ".join(k.__name__ for k in makers),
+            f"term {term.name} in OpenMM", wanted="Bonded, Torsions, Wall or Pairs",
             got=type(term).__name__, mend="run this model with the torch engine",
         )  # fmt: skip
     return makers[type(term)]
 
 
-def _bonded(term: Bonded, c: Tensor, seen: Range | None) -> Force:
+def _bonded(term: Bonded, c: Tensor, seen: Range | None) -> openmm.Force:
     n = KINDS[term.kind][1]
     coordinate = f"{term.kind}({','.join(f'p{k + 1}' for k in range(n))})"
     pieces = cubic_pieces(term.basis, c, term.kind, seen)
-    return _tabulated(pieces, coordinate, term.beads)
+    return _compound(*_look_up(pieces, coordinate), term.beads)
 
 
-def _wall(term: Wall, c: Tensor, seen: Range | None) -> Force:
+def _wall(term: Wall, c: Tensor, seen: Range | None) -> openmm.Force:
     coordinate = f"{term.facing}*({'xyz'[term.axis]}1-({term.place!r}))"
     pieces = cubic_pieces(term.basis, c, "distance", seen)
-    return _tabulated(pieces, coordinate, [(bead,) for bead in term.beads])
+    return _compound(*_look_up(pieces, coordinate), [(bead,) for bead in term.beads])
 
 
-def _tabulated(pieces: Pieces, coordinate: str, beads: Beads) -> Force:
-    """A function of one coordinate; `floor` and the table have no derivative."""
+def _look_up(pieces: Pieces, coordinate: str) -> tuple[str, openmm.TabulatedFunction]:
+    """Energy and its table `f`; it and `floor` count as constant in derivatives."""
     energy = (
         "f(0,k)+t*(f(1,k)+t*(f(2,k)+t*f(3,k))); t=place-k; "
         f"k=min(max(floor(place),0),{len(pieces.table) - 1}); "
         f"place=({coordinate}-({pieces.origin!r}))/{pieces.width!r}"
     )
     table = pieces.table.flatten().tolist()
-    function = openmm.Discrete2DFunction(4, len(pieces.table), table)
-    return _compound(energy, function, beads)
+    return energy, openmm.Discrete2DFunction(4, len(pieces.table), table)
 
 
-def _torsions(term: Torsions, c: Tensor, seen: Range | None) -> Force:
+def _pairs(
+    term: Pairs, c: Tensor, ranges: Mapping[str, Range], periodic: bool
+) -> Iterator[openmm.CustomNonbondedForce]:
+    """Interaction groups evaluate one table per pair of beads."""
+    method = "CutoffPeriodic" if periodic else "CutoffNonPeriodic"
+    names = dict.fromkeys(term.species)
+    members = [[i for i, s in enumerate(term.species) if s == name] for name in names]
+    both = combinations_with_replacement(members, 2)
+    parts = c.split(term.basis.size)
+    for pair, groups, part in zip(term.pairs, both, parts, strict=True):
+        name = f"{term.name} {pair}"
+        pieces = cubic_pieces(term.basis, part, "distance", ranges.get(name))
+        energy, table = _look_up(pieces, "r")
+        force = openmm.CustomNonbondedForce(energy)
+        force.setName(name)
+        force.addTabulatedFunction("f", table)
+        for _ in term.species:
+            force.addParticle()
+        for excluded in {tuple(sorted(two)) for two in term.excluded}:
+            force.addExclusion(*excluded)
+        force.addInteractionGroup(*groups)
+        force.setNonbondedMethod(getattr(force, method))
+        force.setCutoffDistance(term.basis.stop)
+        yield force
+
+
+def _torsions(term: Torsions, c: Tensor, seen: Range | None) -> openmm.Force:
     n, waves = MAP_POINTS_PER_WAVE * term.order, 2 * term.order + 1
     grid = torch.arange(n, dtype=torch.float64) * (math.tau / n) - math.pi
     value = torch.cat([grid.new_ones(n, 1), Fourier(term.order).dense(grid)[0]], 1)
@@ -152,8 +191,10 @@ def _torsions(term: Torsions, c: Tensor, seen: Range | None) -> Force:
     return _compound(energy, function, [(*a, *b) for a, b in term.beads])
 
 
-def _compound(energy: str, function: openmm.TabulatedFunction, beads: Beads) -> Force:
-    force = Force(len(beads[0]), energy)
+def _compound(
+    energy: str, function: openmm.TabulatedFunction, beads: Beads
+) -> openmm.Force:
+    force = openmm.CustomCompoundBondForce(len(beads[0]), energy)
     force.addTabulatedFunction("f", function)
     for group in beads:
         force.addBond(group)

@@ -57,31 +57,39 @@ def cubic_pieces(basis: Basis, c: Tensor, kind: str, seen: Range | None = None) 
         beyond an end. Of no effect on what is periodic and on a ``"zero"`` end.
     """
     if isinstance(basis, Fourier):
-        start, width = -math.pi, math.tau / (PIECES_PER_WAVE * basis.order)
-    else:
-        start, width = basis.start, basis.width
-    around = isinstance(basis, Fourier) or basis.ends == "periodic"
-    if around:
-        low = math.floor((-math.pi - start) / width)
-        high = math.ceil((math.pi - start) / width)
-    else:
-        low, high = 0, basis.intervals
-        if seen is not None:
-            first = math.floor((seen[0] - start) / width + 1e-6)
+        width = math.tau / (PIECES_PER_WAVE * basis.order)
+        return _turn(basis, c, -math.pi, width)
+    start, width, low, high = basis.start, basis.width, 0, basis.intervals
+    if basis.ends == "periodic":
+        return _turn(basis, c, start, width)
+    if seen is not None:
+        low = min(max(math.floor((seen[0] - start) / width + 1e-6), 0), high - 1)
+        if basis.ends == "free":
             last = math.ceil((seen[1] - start) / width - 1e-6)
-            low = min(max(first, 0), high - 1)
-            if basis.ends == "free":
-                high = min(max(last, low + 1), high)
-    nodes = start + width * torch.arange(low, high + 1, dtype=torch.float64)
-    value, slope = (part @ c for part in basis.dense(nodes))
-    pieces = _hermite(value, width * slope)
-    if around:
-        return Pieces(start + low * width, width, pieces)
-    below, above = _ends(value, width * slope, 0.5 * STIFFNESS[kind] * width**2)
+            high = min(max(last, low + 1), high)
+    value, rise = _nodes(basis, c, start, width, low, high)
+    below, above = _ends(value, rise, 0.5 * STIFFNESS[kind] * width**2)
     if basis.ends == "zero":
         above = torch.zeros_like(above)
-    table = torch.cat([below[None], pieces, above[None]])
+    table = torch.cat([below[None], _hermite(value, rise), above[None]])
     return Pieces(start + (low - 1) * width, width, table)
+
+
+def _turn(basis: Basis, c: Tensor, start: float, width: float) -> Pieces:
+    """From -pi to pi, wherever the basis starts."""
+    low = math.floor((-math.pi - start) / width)
+    high = math.ceil((math.pi - start) / width)
+    table = _hermite(*_nodes(basis, c, start, width, low, high))
+    return Pieces(start + low * width, width, table)
+
+
+def _nodes(
+    basis: Basis, c: Tensor, start: float, width: float, low: int, high: int
+) -> tuple[Tensor, Tensor]:
+    """Values at the nodes from low to high, and slopes over a piece."""
+    nodes = start + width * torch.arange(low, high + 1, dtype=torch.float64)
+    value, slope = (part @ c for part in basis.dense(nodes))
+    return value, width * slope
 
 
 def _hermite(value: Tensor, rise: Tensor) -> Tensor:
