@@ -224,7 +224,7 @@ def test_what_is_not_known_is_refused():
         linear_system(model_of(TERMS), ranges={"bonds": (0.1, 0.2)})
 
 
-CHAINS = 24
+CHAINS = 16
 BOND, BEND = Spline(0.2, 0.6, 20), Spline(0.5, math.pi, 12)
 
 
@@ -259,8 +259,8 @@ def run():
     settings = MDSettings(300.0, 1e-14, 5e12, 3)
     start = MDState(x.reshape(-1, 3), 10 * np.eye(3))
     return model, run_segments(
-        linear_system(model), model.beads, start, settings, n_steps=5_000, stride=50,
-        segment_steps=5_000, source="linear model",
+        linear_system(model), model.beads, start, settings, n_steps=4_000, stride=50,
+        segment_steps=4_000, source="linear model",
     )  # fmt: skip
 
 
