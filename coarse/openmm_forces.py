@@ -1,7 +1,7 @@
 """Linear models in OpenMM: one force per term, of pairs one per pair of species.
 
 Functions of one coordinate are looked up as cubic pieces, in a discrete table and an
-expression: splines are kept to rounding, and go on beyond their range as `cubic_pieces`
+expression: splines are kept to rounding, and go on beyond their range as `Pieces`
 says, where OpenMM's own splines would be zero. Maps of two dihedrals are OpenMM's
 periodic bicubic splines; CMAPTorsionForce would copy its whole map in every step on the
 CPU platform. Beads are of whole, unwrapped molecules, as in `Bonded`: of the forces none
@@ -24,7 +24,7 @@ from .bases import TURN, Fourier
 from .coordinates import KINDS
 from .linear_model import LinearModel
 from .pairs import Pairs
-from .pieces import Pieces, Range, cubic_pieces
+from .tables import Pieces, Range
 from .terms import Bonded, Term, Torsions
 from .walls import Wall
 
@@ -131,25 +131,25 @@ def _maker(term: Term) -> Callable[..., openmm.Force]:
 def _bonded(term: Bonded, c: Tensor, seen: Range | None) -> openmm.Force:
     n = KINDS[term.kind][1]
     coordinate = f"{term.kind}({','.join(f'p{k + 1}' for k in range(n))})"
-    pieces = cubic_pieces(term.basis, c, term.kind, seen)
+    pieces = Pieces.of(term.basis, c, term.kind, seen)
     return _compound(*_look_up(pieces, coordinate), term.beads)
 
 
 def _wall(term: Wall, c: Tensor, seen: Range | None) -> openmm.Force:
     coordinate = f"{term.facing}*({'xyz'[term.axis]}1-({term.place!r}))"
-    pieces = cubic_pieces(term.basis, c, "distance", seen)
+    pieces = Pieces.of(term.basis, c, "distance", seen)
     return _compound(*_look_up(pieces, coordinate), [(bead,) for bead in term.beads])
 
 
 def _look_up(pieces: Pieces, coordinate: str) -> tuple[str, openmm.TabulatedFunction]:
     """Energy and its table `f`; it and `floor` count as constant in derivatives."""
     energy = (
-        "f(0,k)+t*(f(1,k)+t*(f(2,k)+t*f(3,k))); t=place-k; "
-        f"k=min(max(floor(place),0),{len(pieces.table) - 1}); "
+        "f(0,k+1)+t*(f(1,k+1)+t*(f(2,k+1)+t*f(3,k+1))); t=place-k; "
+        f"k=min(max(floor(place),-1),{len(pieces.cubics) - 2}); "
         f"place=({coordinate}-({pieces.origin!r}))/{pieces.width!r}"
     )
-    table = pieces.table.flatten().tolist()
-    return energy, openmm.Discrete2DFunction(4, len(pieces.table), table)
+    table = pieces.cubics.flatten().tolist()
+    return energy, openmm.Discrete2DFunction(4, len(pieces.cubics), table)
 
 
 def _pairs(
@@ -163,7 +163,7 @@ def _pairs(
     parts = c.split(term.basis.size)
     for pair, groups, part in zip(term.pairs, both, parts, strict=True):
         name = f"{term.name} {pair}"
-        pieces = cubic_pieces(term.basis, part, "distance", ranges.get(name))
+        pieces = Pieces.of(term.basis, part, "distance", ranges.get(name))
         energy, table = _look_up(pieces, "r")
         force = openmm.CustomNonbondedForce(energy)
         force.setName(name)

@@ -58,14 +58,15 @@ class Pieces:
         if seen is not None:
             first, last = ((edge - start) / width for edge in seen)
             low = min(max(math.floor(first + 1e-6), 0), n - 1)
-            high = min(max(math.ceil(last - 1e-6), low + 1), n)
+            if basis.ends == "free":
+                high = min(max(math.ceil(last - 1e-6), low + 1), n)
         nodes = start + width * torch.arange(low, high + 1, dtype=torch.float64)
         value, slope = (part @ c for part in basis.dense(nodes))
         curve = 0.5 * STIFFNESS[kind] * width**2
         cubics = [_below(value[0], width * slope[0].clamp(max=0.0), curve),
                   _hermite(value, width * slope),
                   _above(value[-1], width * slope[-1].clamp(min=0.0), curve)]  # fmt: skip
-        if basis.ends == "zero" and high == n:
+        if basis.ends == "zero":
             cubics[-1] = torch.zeros_like(cubics[-1])
         return cls(start + low * width, width, torch.cat(cubics))
 

@@ -12,7 +12,7 @@ from mesobridge.coarse.bases import TURN, Fourier, Spline
 from mesobridge.coarse.linear_model import LinearModel, load_linear
 from mesobridge.coarse.openmm_forces import linear_forces_openmm, linear_system
 from mesobridge.coarse.pairs import Pairs
-from mesobridge.coarse.pieces import STIFFNESS
+from mesobridge.coarse.tables import STIFFNESS
 from mesobridge.coarse.terms import Bonded, Torsions
 from mesobridge.coarse.walls import Wall
 from mesobridge.core.errors import InputError
