@@ -109,12 +109,14 @@ def _compared(share: np.ndarray, box, cutoff: float) -> tuple[np.ndarray, np.nda
 def _squares(a: np.ndarray, b: np.ndarray, metric: np.ndarray) -> np.ndarray:
     """Squared distances between images, of positions (3, ...) in steps."""
     step = [(a[k] - b[k]).astype(np.float32) for k in range(3)]
-    total = np.zeros(1, np.float32)
+    parts = []
     for k in range(3):
         part = step[k] * metric[k, k]
         for later in range(k + 1, 3):
             if metric[later, k]:
                 part += step[later] * metric[later, k]
         part *= part
-        total = np.add(part, total, out=part)
-    return total
+        parts.append(part)
+    parts[0] += parts[1]
+    parts[0] += parts[2]
+    return parts[0]

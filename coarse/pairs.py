@@ -176,15 +176,16 @@ class Pairs:
         interval, t = basis.place(torch.from_numpy(near.r))
         first, slope = interval.numpy().astype(np.int32), np.empty((len(t), 4))
         for q, values in enumerate(basis.slopes(t)):
-            slope[:, q] = values
+            slope[:, q] = values.numpy()
         # -u'(r) along the unit vector from j to i; nothing beyond the cut-off.
         share, pull = np.zeros(len(t)), np.empty((len(t), 3))
         np.divide(1, near.r, where=near.r < basis.stop, out=share)
         np.multiply(near.way, share, out=pull.T)
         start = np.arange(0, n * kinds * wide, kinds * wide, dtype=np.int32)
-        shift = (kind * wide).astype(np.int32)
-        on_i = start[near.i] + shift[near.j] + first
-        on_j = start[near.j] + shift[near.i] + first
+        on_i, on_j = start[near.i] + first, start[near.j] + first
+        if kinds > 1:
+            shift = (kind * wide).astype(np.int32)
+            on_i, on_j = on_i + shift[near.j], on_j + shift[near.i]
         rows = n * kinds * wide
         total = _sums(on_i, slope, pull, rows) - _sums(on_j, slope, pull, rows)
         total = total.reshape(n, kinds, wide, 3)
