@@ -13,11 +13,12 @@ from torch import Tensor
 from ..core.artefact import read_model, write_model
 from ..core.errors import SchemaError
 from .bases import as_json, from_json
+from .pairs import Pairs
 from .terms import Bonded, Term, Torsions
 from .walls import Wall
 
 #: Terms by the name they have in files.
-KINDS = {"bonded": Bonded, "torsions": Torsions, "wall": Wall}
+KINDS = {"bonded": Bonded, "torsions": Torsions, "pairs": Pairs, "wall": Wall}
 UNITS = {"length": "nm", "energy": "kJ/mol", "mass": "Da"}
 
 
