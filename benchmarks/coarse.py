@@ -1,4 +1,4 @@
-"""Figures of coarse graining: force matching beside VOTCA.
+"""Figures of coarse graining: force matching beside VOTCA, maps, alanine, replicas.
 
 ``--quick`` takes fewer frames and rounds, whose figures are not those that count.
 """
@@ -11,10 +11,13 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import coarse_alanine  # noqa: E402
+import coarse_langevin  # noqa: E402
+import coarse_maps  # noqa: E402
 import coarse_matching  # noqa: E402
 from figures import machine, write  # noqa: E402
 
-PARTS = (coarse_matching,)
+PARTS = (coarse_matching, coarse_maps, coarse_alanine, coarse_langevin)
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 """Force maps: known optima, known mean forces with rigid bonds, real molecules."""
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -408,19 +407,3 @@ def test_water_dimer():
         w = optimal_force_map(beads, covariance)
         ratio = (w.rms(covariance) / basic_force_map(beads).rms(covariance)) ** 2
         assert low < ratio <= high
-
-
-@needs_data
-def test_speed():
-    """40 000 frames of 22 atoms a CPU-second, with a factor ten in hand."""
-    beads, x, f = dipeptide("noconstr_1fs")
-    w = basic_force_map(beads)
-    for job in (
-        lambda: ForceCovariance.of(beads, f),
-        lambda: w.forces(f),
-        lambda: beads.positions(x),
-    ):
-        job()
-        begin = time.process_time()
-        job()
-        assert len(f) / (time.process_time() - begin) > 40_000
