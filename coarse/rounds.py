@@ -123,7 +123,11 @@ def sample(
     )  # fmt: skip
     engine.advance(how.settle)
     found = torch.empty(how.frames, *start.shape)
-    run(engine, how.frames, how.every, lambda k, x: found[k].copy_(x))
+
+    def keep(k: int, x: Tensor) -> None:
+        found[k] = x
+
+    run(engine, how.frames, how.every, keep)
     return found, engine.x.clone()
 
 
