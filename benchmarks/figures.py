@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -56,3 +57,15 @@ def write(path: Path, before: dict, figures: list[dict]) -> None:
         wanted = f"{f['op']} {f['target']}"
         line = f"{verdict} {f['name']}: {f['value']:.4g} {f['unit']} ({wanted})"
         sys.stdout.write(line + "\n")
+
+
+def command(parts: Sequence, description: str) -> None:
+    """Command line of a benchmark: its parts, modules with `figures`, one by one."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="fewer, shorter problems")
+    parser.add_argument("--json", type=Path, required=True, help="where to write")
+    args = parser.parse_args()
+    before, found = machine(), []
+    for part in parts:
+        found += part.figures(quick=args.quick)
+    write(args.json, before, found)

@@ -5,6 +5,7 @@ import math
 import openmm
 import pytest
 import torch
+from beads import placed
 
 from mesobridge.coarse.bases import TURN, Fourier, Spline
 from mesobridge.coarse.linear_forces import AutogradForces, LinearForces
@@ -114,20 +115,6 @@ def test_beyond_the_range_a_potential_rises(kind):
     smooth = ((grid - 1.2).abs() > 0.02) & ((grid - 1.8).abs() > 0.02)
     torch.testing.assert_close(along[smooth[1:-1]], finite[smooth[1:-1]], rtol=1e-3,
                                atol=0.1)  # fmt: skip
-
-
-def placed(kind, q):
-    """Four beads (n, 4, 3) whose first coordinate of this kind is q."""
-    x = torch.zeros(len(q), 4, 3, dtype=torch.float64)
-    if kind == "distance":
-        x[:, 1, 0], x[:, 2, 1], x[:, 3, 2] = q, 1.0, 1.0
-    elif kind == "angle":
-        x[:, 0, 0], x[:, 3, 2] = 1.0, 1.0
-        x[:, 2, 0], x[:, 2, 1] = q.cos(), q.sin()
-    else:
-        x[:, 0, 0], x[:, 2, 2], x[:, 3, 2] = 1.0, 1.0, 1.0
-        x[:, 3, 0], x[:, 3, 1] = q.cos(), q.sin()
-    return x
 
 
 def slope_of(kind, q):

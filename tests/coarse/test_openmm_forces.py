@@ -6,6 +6,7 @@ import numpy as np
 import openmm
 import pytest
 import torch
+from beads import placed
 from openmm import unit
 
 from mesobridge.coarse.bases import TURN, Fourier, Spline
@@ -103,20 +104,6 @@ def test_systems_are_of_a_replicate_and_go_through_xml(tmp_path):
     assert [force.getName() for force in again.getForces()] == [t.name for t in TERMS]
     rows = again.getDefaultPeriodicBoxVectors()
     np.testing.assert_array_equal([r.value_in_unit(unit.nanometer) for r in rows], box)
-
-
-def placed(kind, q):
-    """Four beads (n, 4, 3) whose first coordinate of this kind is q."""
-    x = torch.zeros(len(q), 4, 3, dtype=torch.float64)
-    if kind == "distance":
-        x[:, 1, 0], x[:, 2, 1], x[:, 3, 2] = q, 1.0, 1.0
-    elif kind == "angle":
-        x[:, 0, 0], x[:, 3, 2] = 1.0, 1.0
-        x[:, 2, 0], x[:, 2, 1] = q.cos(), q.sin()
-    else:
-        x[:, 0, 0], x[:, 2, 2], x[:, 3, 2] = 1.0, 1.0, 1.0
-        x[:, 3, 0], x[:, 3, 1] = q.cos(), q.sin()
-    return x
 
 
 @pytest.mark.parametrize("kind", PLACES)
