@@ -70,13 +70,16 @@ class LinearModel:
 
     def save(self, path: Path | str) -> None:
         """Write ``cg-model/1``."""
+        write_model(path, "cg-model/1", *self.packed())
+
+    def packed(self) -> tuple[dict, dict[str, np.ndarray]]:
+        """Header and tensors of the file."""
         header = {
             "model": "linear", "beads": list(self.beads), "units": UNITS,
             "terms": [_as_json(term) for term in self.terms],
             "n_units": self.n_units, "validity": dict(self.validity),
         }  # fmt: skip
-        tensors = {"coefficients": self.coefficients, "masses": self.masses}
-        write_model(path, "cg-model/1", header, tensors)
+        return header, {"coefficients": self.coefficients, "masses": self.masses}
 
 
 def load_linear(path: Path | str) -> LinearModel:
@@ -87,7 +90,19 @@ def load_linear(path: Path | str) -> LinearModel:
     SchemaError
         When the file breaks the contract or is of another kind of model.
     """
-    header, tensors = read_model(path, "cg-model/1")
+    return unpacked(path, *read_model(path, "cg-model/1"))
+
+
+def unpacked(
+    path: Path | str, header: Mapping, tensors: Mapping[str, np.ndarray]
+) -> LinearModel:
+    """Model of what `LinearModel.packed` gave, found in a file.
+
+    Raises
+    ------
+    SchemaError
+        When it is something else.
+    """
     try:
         if header["model"] != "linear":
             raise ValueError(f"model {header['model']}")

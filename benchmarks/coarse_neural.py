@@ -1,0 +1,128 @@
+"""Networks beside the linear fit: what training costs, what is left of held-out forces.
+
+The alanine dipeptide of five beads in ``../shared/data``, fitted on every second frame,
+judged on the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from figures import figure
+
+from mesobridge.coarse.linear_model import LinearModel
+from mesobridge.coarse.molecules import molecular_terms
+from mesobridge.coarse.networks import Architecture
+from mesobridge.coarse.neural import NeuralModel
+from mesobridge.coarse.neural_training import NeuralSettings, train
+from mesobridge.coarse.normal_equations import accumulate, joined
+from mesobridge.coarse.solving import fit
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+NAMES = ("C", "N", "CA", "C", "N")
+BONDS = ((0, 1), (1, 2), (2, 3), (3, 4))
+MAP = (((0, 1, 2, 3), (1, 2, 3, 4)),)
+#: What the time of a network is told for.
+EPOCHS, BLOCKS = 100, 10
+KCAL_MOL_ANGSTROM = 41.84
+
+Frames = tuple[torch.Tensor, torch.Tensor]
+
+
+def frames() -> tuple[Frames, Frames]:
+    """Positions, nm, and forces, kJ/mol/nm: to fit, and to judge."""
+    with np.load(DATA / "ala2_cgnet_5beads_5000frames.npz") as data:
+        x = torch.from_numpy(0.1 * data["coordinates"].astype(float))
+        forces = torch.from_numpy(KCAL_MOL_ANGSTROM * data["forces"].astype(float))
+    return (x[::2], forces[::2]), (x[1::2], forces[1::2])
+
+
+def linear(x: torch.Tensor, forces: torch.Tensor, bare: bool = False) -> LinearModel:
+    """One pass over the frames; `bare` of bonds and angles alone."""
+    terms = molecular_terms(x, BONDS, NAMES, maps=MAP)
+    if bare:
+        terms = tuple(term for term in terms if term.name.startswith(("bond", "angle")))
+    parts = zip(x.chunk(BLOCKS), forces.chunk(BLOCKS), strict=True)
+    equations = [accumulate(terms, [(y.numpy(), f.numpy(), None)]) for y, f in parts]
+    found = fit(joined(equations), terms, 0, 0)
+    masses = np.array([12.0, 14, 12, 12, 14])
+    return LinearModel(NAMES, masses, terms, found.coefficients, found.n_units, {})
+
+
+def left(model, x: torch.Tensor, forces: torch.Tensor) -> float:
+    """Root mean square force that a model leaves, kcal/mol/A."""
+    return float((forces - model.forces(x)).pow(2).mean().sqrt()) / KCAL_MOL_ANGSTROM
+
+
+def seconds(job: Callable[[], object]) -> tuple[float, object]:
+    """Of processor time, and what the job gives."""
+    begin = time.process_time()
+    found = job()
+    return time.process_time() - begin, found
+
+
+def epoch(kind: str, prior: LinearModel, data: Frames, epochs: int) -> float:
+    """Seconds of one epoch of a training, without those for held-out frames."""
+    one, few = ((data[0][:n], data[1][:n]) for n in (1, 128))
+    settings = NeuralSettings(Architecture(kind), epochs=epochs, patience=epochs)
+    train(prior, few, one, settings)  # which imports
+    return seconds(lambda: train(prior, data, one, settings))[0] / epochs
+
+
+def learned(
+    prior: LinearModel, data: Frames, held_out: Frames, epochs: int
+) -> NeuralModel:
+    """SchNet on a prior."""
+    settings = NeuralSettings(epochs=epochs, patience=epochs, learning_rate=3e-3)
+    return train(prior, data, held_out, settings).model
+
+
+def figures(*, quick: bool) -> list[dict]:
+    """All figures; none without the data."""
+    if not DATA.is_dir():
+        return []
+    torch.set_num_threads(1)
+    data, held_out = frames()
+    linear(*data)
+    once, model = seconds(lambda: linear(*data))
+    measured, long = (1, 2) if quick else (3, 20)
+    cost = {kind: epoch(kind, model, data, measured) for kind in ("schnet", "painn")}
+    return ratios(once, cost, measured, len(data[0])) + residuals(
+        model, data, held_out, long
+    )
+
+
+def ratios(once: float, cost: dict[str, float], measured: int, n: int) -> list[dict]:
+    """A fit of networks over the pass of the linear one."""
+    note = f"{n} frames; {measured} epochs measured, times {EPOCHS}; frames per CPU-s: "
+    note += f"linear {n / once:.0f} with its choice of roughness, " + ", ".join(
+        f"{kind} {n / value:.0f} an epoch" for kind, value in cost.items()
+    )
+    return [
+        figure(f"{kind} of {EPOCHS} epochs / linear fit, CPU time", EPOCHS * value / once,
+               "1", ">=", 100, note)
+        for kind, value in cost.items()
+    ]  # fmt: skip
+
+
+def residuals(
+    model: LinearModel, data: Frames, held_out: Frames, epochs: int
+) -> list[dict]:
+    """Held-out forces that are left, which also chose the weights of the networks."""
+    bare = linear(*data, bare=True)
+    alone, start = left(model, *held_out), left(bare, *held_out)
+    both, other = (
+        left(learned(p, data, held_out, epochs), *held_out) for p in (model, bare)
+    )
+    note = f"linear {alone:.3f}, bonds and angles {start:.3f}; SchNet of {epochs} epochs "
+    note += f"on linear {both:.3f}, on bonds and angles {other:.3f} kcal/mol/A"
+    return [
+        figure("held-out force left, linear / SchNet on bonds and angles", alone / other,
+               "1", "<=", 1.0, note),
+        figure("held-out force left, SchNet on linear / linear", both / alone, "1", "<=",
+               1.0),
+    ]  # fmt: skip
