@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..core.artefact import read_model, write_model
 from ..core.errors import InputError, SchemaError
+from .linear_forces import BatchedPotential
 from .linear_model import UNITS, LinearModel, unpacked
 from .networks import Architecture, build, fill
 
@@ -137,6 +138,31 @@ class NeuralModel:
         for i, member in enumerate(self.members):
             tensors |= {f"{i}.{k}": v for k, v in member.items()}
         write_model(path, "cg-model/1", header, tensors)
+
+
+@dataclass(frozen=True)
+class NeuralForces:
+    """What engines run: networks on a prior that drives beads back from where it ends.
+
+    Attributes
+    ----------
+    prior
+        `LinearForces` of the model's prior.
+    model
+        Whose networks count.
+    """
+
+    prior: BatchedPotential
+    model: NeuralModel
+
+    @torch.no_grad()
+    def energy(self, x: Tensor) -> Tensor:
+        """See `BatchedPotential`."""
+        return self.prior.energy(x) + self.model.correction(x)
+
+    def forces(self, x: Tensor) -> Tensor:
+        """See `BatchedPotential`."""
+        return self.prior.forces(x) + self.model.correction_forces(x)
 
 
 def load_neural(path: Path | str) -> NeuralModel:

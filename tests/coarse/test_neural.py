@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from mesobridge.coarse.bases import Spline
+from mesobridge.coarse.langevin import Langevin
+from mesobridge.coarse.linear_forces import LinearForces
 from mesobridge.coarse.linear_model import LinearModel, load_linear
 from mesobridge.coarse.networks import Architecture, build
-from mesobridge.coarse.neural import NeuralModel, load_neural
+from mesobridge.coarse.neural import NeuralForces, NeuralModel, load_neural
 from mesobridge.coarse.neural_refinement import refine_neural
 from mesobridge.coarse.neural_training import NeuralSettings, distance_ranges, train
 from mesobridge.coarse.terms import Bonded
@@ -134,6 +136,29 @@ def test_an_ensemble_is_its_mean_and_knows_its_spread(model):
     single = replace(model, members=model.members[:1])
     with pytest.raises(InputError, match="two at least"):
         single.spread(x)
+
+
+def test_engines_run_it(model):
+    """Tables of the prior and networks: the same forces, and the wanted temperature."""
+    x = chains(60)
+    soft = 100 / float(model.correction_forces(x).abs().max())
+    gentle = tuple(
+        {k: v * np.float32(soft if v.shape[0] == 1 else 1) for k, v in m.items()}
+        for m in model.members
+    )
+    model = replace(model, members=gentle)
+    tables = LinearForces(model.prior.terms, model.prior.parts(), 4, dtype=x.dtype)
+    whole = NeuralForces(tables, model)
+    torch.testing.assert_close(whole.forces(x), model.forces(x), rtol=1e-4, atol=1e-3)
+    shift = whole.energy(x) - model.energy(x)
+    torch.testing.assert_close(shift, shift[:1].expand(60), rtol=0, atol=1e-3)
+    run = Langevin(whole, x, torch.full((4,), 12.0), temperature=300.0, friction=50.0,
+                   step=0.004, seed=0)  # fmt: skip
+    for _ in range(6):
+        run.advance(5)
+    temperature, error = run.kinetic_temperature()
+    assert abs(temperature - 1) < 5 * error < 0.2
+    assert not run.restarts.any()
 
 
 def test_a_model_goes_through_its_file(model, tmp_path):
