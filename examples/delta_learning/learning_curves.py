@@ -111,8 +111,8 @@ def acetylacetone(folder: Path) -> Task:
         forces = np.array([a.get_forces() for a in atoms])
         sets.append(frames(atoms, "PBE", energy, forces))
     settings = TrainingSettings(
-        ("H", "C", "O"), 5 * ANGSTROM, channels=32, layers=2, steps=700, batch=5,
-        energy_weight=0.1,
+        ("H", "C", "O"), 5 * ANGSTROM, channels=32, layers=2, steps=2000, batch=5,
+        energy_weight=1.5,
     )  # fmt: skip
     sizes = (25, 50, 100, 200, 450)
     return Task("acetylacetone, PBE", *sets, xtb(), "GFN2-xTB", settings, sizes, 2)
