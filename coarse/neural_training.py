@@ -126,7 +126,7 @@ def train(
     _check(prior, training, held_out, settings)
     ranges = distance_ranges(training[0], types)
     data = [_left(prior, *part) for part in (training, held_out)]
-    digest = _digest(*data, ranges)
+    digest = _digest(data, ranges)
     runs = []
     for k in range(settings.members):
         own = replace(settings, seed=settings.seed + k, members=1)
@@ -190,9 +190,9 @@ def _left(prior: LinearModel, x: Tensor, forces: Tensor) -> Labelled:
     return x.float(), torch.cat([(f - prior.forces(y)).float() for y, f in parts])
 
 
-def _digest(training: Labelled, held_out: Labelled, ranges: Tensor) -> str:
+def _digest(data: Sequence[Labelled], ranges: Tensor) -> str:
     found = hashlib.sha256()
-    for values in (*training, *held_out, ranges):
+    for values in (*(part for labelled in data for part in labelled), ranges):
         found.update(values.contiguous().numpy().tobytes())
     return found.hexdigest()
 
