@@ -13,9 +13,12 @@ import coarse_alanine  # noqa: E402
 import coarse_langevin  # noqa: E402
 import coarse_maps  # noqa: E402
 import coarse_matching  # noqa: E402
+import coarse_neural  # noqa: E402
 from figures import command  # noqa: E402
 
-PARTS = (coarse_matching, coarse_maps, coarse_alanine, coarse_langevin)
+PARTS = (
+    coarse_matching, coarse_maps, coarse_alanine, coarse_langevin, coarse_neural,
+)  # fmt: skip
 
 if __name__ == "__main__":
     command(PARTS, __doc__.splitlines()[0])
