@@ -17,5 +17,6 @@ bench: setup
 	@$(RUN)python benchmarks/continuum.py --json benchmarks/continuum.json
 	@$(RUN)python benchmarks/profiles.py --json benchmarks/profiles.json
 	@$(RUN)python benchmarks/potential.py --json benchmarks/potential.json
+	@$(RUN)python benchmarks/coarse.py --json benchmarks/coarse.json
 clean:
 	rm -rf .venv .dev build *.egg-info
