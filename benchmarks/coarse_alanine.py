@@ -15,7 +15,7 @@ from figures import figure
 
 from mesobridge.coarse import ArrayFrames, fit, match
 from mesobridge.coarse.coordinates import dihedral
-from mesobridge.coarse.gate import Observable, judge
+from mesobridge.coarse.gate import Observable, judge, of_the_model_itself
 from mesobridge.coarse.molecules import molecular_terms
 from mesobridge.coarse.rounds import (
     Sampling,
@@ -95,12 +95,13 @@ def figures(*, quick: bool) -> list[dict]:
         judged.append((verdict, angles))
     (plain, _), (verdict, angles) = judged
     own, noise = verdict.found, verdict.noise
+    perfect = of_the_model_itself(SURFACE.density(angles), len(second), T)
     p, (q, error) = positive(angles)[0], positive(given[1]["phi-psi"])
     length = memory(angles.reshape(long.frames, -1, 2)) * long.every
     return [
         figure("free energy MSE / split noise", own.mse / noise.mse, "1", "<=", 1.5,
                f"{own.mse:.3f} and {noise.mse:.3f} (kcal/mol)^2; forces alone "
-               f"{plain.found.mse:.3f}"),
+               f"{plain.found.mse:.3f}, a perfect model {perfect.mse:.3f}"),
         figure("JS / split noise", own.js / noise.js, "1", "<=", 1.0,
                f"{own.js:.4f} and {noise.js:.4f}; forces alone {plain.found.js:.4f}"),
         figure("P(phi > 0) off", abs(p - q) / error, "standard errors", "<=", 2.0,

@@ -110,9 +110,27 @@ def split_noise(
         halves = order[: n // 2], order[n // 2 : 2 * (n // 2)]
         p, q = (observable.density(np.concatenate(blocks[half])) for half in halves)
         found.append(difference(p, q, temperature))
-    return Difference(
-        float(np.mean([d.mse for d in found])), float(np.mean([d.js for d in found]))
-    )
+    return _mean(found)
+
+
+def of_the_model_itself(
+    density: np.ndarray, n: int, temperature: float, seed: int = 0
+) -> Difference:
+    """Mean difference of n independent samples of a density from it.
+
+    What a perfect model would be found to differ by from n held-out frames: bins that few
+    of them visit count with the frames that happened to get there.
+    """
+    rng, found = np.random.default_rng(seed), []
+    for _ in range(SPLITS):
+        drawn = rng.multinomial(n, density.ravel()).reshape(density.shape) / n
+        found.append(difference(density, drawn, temperature))
+    return _mean(found)
+
+
+def _mean(found: Sequence[Difference]) -> Difference:
+    mse, js = np.mean([(d.mse, d.js) for d in found], axis=0)
+    return Difference(float(mse), float(js))
 
 
 @dataclass(frozen=True)

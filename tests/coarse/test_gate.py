@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from mesobridge.coarse.gate import Observable, difference, judge, split_noise
+from mesobridge.coarse.gate import (
+    Observable,
+    difference,
+    judge,
+    of_the_model_itself,
+    split_noise,
+)
 from mesobridge.core.errors import InputError
 
 EDGES = np.linspace(-np.pi, np.pi, 25)
@@ -49,6 +55,16 @@ def test_noise_falls_with_the_number_of_samples():
     p = line.density(x)
     wanted = KT**2 * np.mean(2 / (32_000 * p))
     assert large.mse == pytest.approx(wanted, rel=0.25)
+
+
+def test_frames_of_the_model_itself_differ_as_expected():
+    """Where bins are well filled, by 1 / (n p) in the square of ln p."""
+    line = Observable("x", (np.linspace(-2, 2, 9),))
+    density = line.density(samples(200_000, 3)[:, :1])
+    found = of_the_model_itself(density, 20_000, 300.0)
+    assert found.mse == pytest.approx(KT**2 * np.mean(1 / (20_000 * density)), rel=0.25)
+    own = difference(line.density(samples(20_000, 4)[:, :1]), density, 300.0)
+    assert own.js < 3 * found.js
 
 
 def test_samples_that_depend_on_each_other_are_split_in_blocks():
