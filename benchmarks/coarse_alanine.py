@@ -1,16 +1,14 @@
-"""Alanine dipeptide, five beads: fitted to half of the data, judged on the other half.
-
-Data: cgnet (Wang et al. 2019, doi:10.1021/acscentsci.8b00913), 10 ps apart.
-"""
+"""Alanine dipeptide, five beads: fitted to half of the data, judged on the other half."""
 
 from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 
+import alanine
 import numpy as np
 import torch
+from alanine import BONDS, KCAL_MOL_ANGSTROM, NAMES, PHI, PSI
 from figures import figure
 
 from mesobridge.coarse import ArrayFrames, fit, match
@@ -24,11 +22,7 @@ from mesobridge.coarse.rounds import (
     sample,
 )
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-FILE = DATA / "ala2_cgnet_5beads_5000frames.npz"
-NAMES, BONDS = ("C", "N", "CA", "C", "N"), [(0, 1), (1, 2), (2, 3), (3, 4)]
-MASSES = torch.tensor([12.011, 14.007, 12.011, 12.011, 14.007])
-PHI, PSI, T = (0, 1, 2, 3), (1, 2, 3, 4), 300.0
+T = 300.0
 EDGES = np.linspace(-np.pi, np.pi, 37)
 SURFACE = Observable("phi-psi", (EDGES, EDGES))
 
@@ -62,11 +56,10 @@ def positive(angles: np.ndarray) -> tuple[float, float]:
 
 def figures(*, quick: bool) -> list[dict]:
     """Of the gate; nothing where the data are not there."""
-    if not FILE.is_file():
+    if not alanine.FILE.is_file():
         return []
-    data = np.load(FILE)
-    x = data["coordinates"].astype(float) / 10
-    force = data["forces"].astype(float) * 41.84
+    x, force = alanine.frames()
+    masses = torch.tensor(alanine.MASSES)
     halves = [slice(0, None, 2), slice(1, None, 2)]
     first, second = (x[half] for half in halves)
     terms = molecular_terms(first, BONDS, NAMES, maps=[(PHI, PSI)])
@@ -81,7 +74,7 @@ def figures(*, quick: bool) -> list[dict]:
     known = information(terms, equations, matched, first, len(first))
     begun = time.process_time()
     coefficients, history = refine_in_rounds(
-        terms, matched.coefficients[0], known, start, MASSES, how,
+        terms, matched.coefficients[0], known, start, masses, how,
         progress=lambda k, n, text: sys.stderr.write(f"round {k}: {text}\n"),
     )  # fmt: skip
     refined = time.process_time() - begun
@@ -89,7 +82,7 @@ def figures(*, quick: bool) -> list[dict]:
     long = Sampling(T, frames=60 if quick else 400, seed=77)
     judged = []
     for c in (matched.coefficients[0], coefficients):
-        frames, _ = sample(terms, c, start, MASSES, long)
+        frames, _ = sample(terms, c, start, masses, long)
         angles = turns(frames.flatten(0, 1))
         (verdict,) = judge([SURFACE], {"phi-psi": angles}, *given, T)
         judged.append((verdict, angles))
@@ -109,6 +102,7 @@ def figures(*, quick: bool) -> list[dict]:
         figure("run of each replica over its memory",
                (long.settle + long.frames * long.every) / length, "1", ">=", 50.0,
                f"{len(start)} replicas; memory {length * long.step:.1f} ps"),
-        figure("force residual, held out", matched.held_out / 41.84, "kcal/mol/A", "<=",
-               19.9, f"matching {spent:.1f} CPU-s, {len(history)} rounds {refined:.0f}"),
+        figure("force residual, held out", matched.held_out / KCAL_MOL_ANGSTROM,
+               "kcal/mol/A", "<=", 19.9,
+               f"matching {spent:.1f} CPU-s, {len(history)} rounds {refined:.0f}"),
     ]  # fmt: skip

@@ -5,9 +5,8 @@ Map and potential are made from one half of the frames and judged on the other.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
+from alanine import BONDS, DATA, KCAL_MOL_ANGSTROM, PHI, PSI
 from figures import figure, in_turns
 
 from mesobridge.coarse import (
@@ -23,9 +22,7 @@ from mesobridge.coarse import (
 )
 from mesobridge.coarse.molecules import molecular_terms
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 RUNS = {"free bonds": "noconstr_1fs", "rigid X-H bonds": "hbonds_2fs"}
-BONDS, PHI, PSI = [(0, 1), (1, 2), (2, 3), (3, 4)], (0, 1, 2, 3), (1, 2, 3, 4)
 
 
 def topology(data) -> Atoms:
@@ -71,7 +68,7 @@ def figures(*, quick: bool) -> list[dict]:
             for m in maps for w, t in zip(m.blocks, beads.templates, strict=True)
         )  # fmt: skip
         note = "{:.2f} and {:.2f} kcal/mol/A".format(
-            *(np.sqrt(part[0]) / 41.84 for part in (basic, optimal))
+            *(np.sqrt(part[0]) / KCAL_MOL_ANGSTROM for part in (basic, optimal))
         )
         jobs = (
             lambda b=beads, f=force: ForceCovariance.of(b, f),

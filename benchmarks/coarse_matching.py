@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import alanine
 import numpy as np
 import torch
 from figures import figure, in_turns
@@ -176,15 +177,13 @@ def workers(folder: Path, copies: int, rounds: int) -> list[dict]:
 
 def molecule(rounds: int) -> list[dict]:
     """Five beads and 157 functions: frames per CPU-second."""
-    data = np.load(DATA / "ala2_cgnet_5beads_5000frames.npz")
-    frames = ArrayFrames(0.1 * data["coordinates"].astype(float),
-                         41.84 * data["forces"].astype(float))  # fmt: skip
+    frames = ArrayFrames(*alanine.frames())
     chain, reach = range(5), ((0.11, 0.18), (1.3, 2.8))
     terms = [
         Bonded(f"{kind} {k}", kind, (tuple(chain[k : k + n]),), Spline(*reach[n - 2], 8))
         for kind, n in (("distance", 2), ("angle", 3)) for k in range(6 - n)
     ]  # fmt: skip
-    terms += [Torsions("map", (((0, 1, 2, 3), (1, 2, 3, 4)),), 4)]
+    terms += [Torsions("map", ((alanine.PHI, alanine.PSI),), 4)]
     times = in_turns([lambda: match(terms, [frames], block=500)], rounds)
     functions = sum(term.size for term in terms)
     rate = len(frames) / times.min()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+import alanine
 import numpy as np
 import torch
+from alanine import KCAL_MOL_ANGSTROM, NAMES
 from figures import figure
 
 from mesobridge.coarse.linear_model import LinearModel
@@ -22,34 +23,27 @@ from mesobridge.coarse.neural_training import NeuralSettings, train
 from mesobridge.coarse.normal_equations import accumulate, joined
 from mesobridge.coarse.solving import fit
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-NAMES = ("C", "N", "CA", "C", "N")
-BONDS = ((0, 1), (1, 2), (2, 3), (3, 4))
-MAP = (((0, 1, 2, 3), (1, 2, 3, 4)),)
 #: What the time of a network is told for.
 EPOCHS, BLOCKS = 100, 10
-KCAL_MOL_ANGSTROM = 41.84
 
 Frames = tuple[torch.Tensor, torch.Tensor]
 
 
 def frames() -> tuple[Frames, Frames]:
     """Positions, nm, and forces, kJ/mol/nm: to fit, and to judge."""
-    with np.load(DATA / "ala2_cgnet_5beads_5000frames.npz") as data:
-        x = torch.from_numpy(0.1 * data["coordinates"].astype(float))
-        forces = torch.from_numpy(KCAL_MOL_ANGSTROM * data["forces"].astype(float))
+    x, forces = map(torch.from_numpy, alanine.frames())
     return (x[::2], forces[::2]), (x[1::2], forces[1::2])
 
 
 def linear(x: torch.Tensor, forces: torch.Tensor, bare: bool = False) -> LinearModel:
     """One pass over the frames; `bare` of bonds and angles alone."""
-    terms = molecular_terms(x, BONDS, NAMES, maps=MAP)
+    terms = molecular_terms(x, alanine.BONDS, NAMES, maps=[(alanine.PHI, alanine.PSI)])
     if bare:
         terms = tuple(term for term in terms if term.name.startswith(("bond", "angle")))
     parts = zip(x.chunk(BLOCKS), forces.chunk(BLOCKS), strict=True)
     equations = [accumulate(terms, [(y.numpy(), f.numpy(), None)]) for y, f in parts]
     found = fit(joined(equations), terms, 0, 0)
-    masses = np.array([12.0, 14, 12, 12, 14])
+    masses = np.array(alanine.MASSES)
     return LinearModel(NAMES, masses, terms, found.coefficients, found.n_units, {})
 
 
@@ -84,7 +78,7 @@ def learned(
 
 def figures(*, quick: bool) -> list[dict]:
     """All figures; none without the data."""
-    if not DATA.is_dir():
+    if not alanine.FILE.is_file():
         return []
     torch.set_num_threads(1)
     data, held_out = frames()

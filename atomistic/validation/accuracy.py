@@ -60,6 +60,8 @@ def predict_with(
 def _compare(to: Collected, calculator: Calculator, labelled: Atoms, i: int) -> None:
     labels = labelled.calc.results if labelled.calc is not None else {}
     atoms, each = labelled.copy(), labelled.get_chemical_symbols()
+    # Others depend on the origin, or have no volume.
+    fits = {"stress": atoms.pbc.all(), "dipole": not atoms.pbc.any()}
     for name, quantity, unit, rows in (
         ("stress", "stress", GPa, [""]),  # first: one calculation then serves all
         ("energy", "energy", len(atoms), [""]),
@@ -67,8 +69,7 @@ def _compare(to: Collected, calculator: Calculator, labelled: Atoms, i: int) -> 
         ("charges", "charge", 1.0, each),
         ("dipole", "dipole", 1.0, [""]),
     ):
-        periodic = {"stress": atoms.pbc.all(), "dipole": not atoms.pbc.any()}
-        if labels.get(name) is None or not periodic.get(name, True):
+        if labels.get(name) is None or not fits.get(name, True):
             continue
         try:
             there = calculator.get_property(name, atoms)

@@ -47,10 +47,8 @@ def force_matching(inputs: dict[str, Path], settings: dict, out: Path, context) 
     charges = np.array([CHARGES[name] for name in beads.species])
     cutoff, stride = s["cutoff"] / NM, frames_per(MATCH_EVERY, frames[0])
     pairs = Pairs(beads.species, Spline.spaced(0.0, cutoff, s["spacing"] / NM, "zero"))
-    sources = [
-        DatasetFrames(ds, beads.positions, basic_force_map(beads).forces, stride)
-        for ds in frames
-    ]
+    forces = basic_force_map(beads).forces
+    sources = [DatasetFrames(ds, beads.positions, forces, stride) for ds in frames]
     equations = match(
         [pairs],
         [WithoutCoulomb(source, charges, cutoff) for source in sources],
