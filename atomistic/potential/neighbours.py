@@ -42,7 +42,10 @@ class Neighbours:
 def near_pairs(
     positions: np.ndarray, box: np.ndarray, pbc: Sequence[bool], cutoff: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of atoms within a distance, each from both ends, sorted by the first atom.
+    """Pairs of atoms within a distance, each from both ends, in one order.
+
+    Sorted by the first atom, the second and the image, so that sums over neighbours are
+    bit-equal whichever configuration nearby a list was made for.
 
     Parameters
     ----------
@@ -68,11 +71,14 @@ def near_pairs(
             wanted="independent vectors of finite length (A)",
             got=str(np.asarray(box).tolist()), mend="check the box and its unit",
         )  # fmt: skip
-    finder = vesin.NeighborList(cutoff=cutoff, full_list=True, sorted=True)
+    finder = vesin.NeighborList(cutoff=cutoff, full_list=True)
     i, j, s = finder.compute(
         points=positions, box=box, periodic=[bool(p) for p in pbc], quantities="ijS"
     )
-    return i.astype(np.int64), j.astype(np.int64), s @ box
+    image, n = (s - s.min(0, initial=0)).T, len(positions)
+    of_order = np.ravel_multi_index((i, j, *image), (n, n, *image.max(1, initial=0) + 1))
+    order = np.argsort(of_order)
+    return i[order].astype(np.int64), j[order].astype(np.int64), s[order] @ box
 
 
 def spans(box: np.ndarray, pbc: Sequence[bool]) -> bool:

@@ -195,6 +195,20 @@ def test_a_kept_list_gives_a_new_list(potential):
     assert 3 <= kept.builds <= 12
 
 
+def test_a_kept_list_gives_neighbours_in_the_order_of_a_new_one():
+    """Bit for bit: a run that was taken up sums over neighbours as one that went on."""
+    rng = np.random.default_rng(3)
+    for lengths, n in ((12.0, 12.0, 40.0), 128), ((11.0, 11.0, 11.0), 64):
+        box, x = np.diag(lengths), rng.uniform(0, lengths, (n, 3))
+        kept = VerletList(5.0, 1.0)
+        kept.rows(x, box, ALL)
+        x = x + rng.uniform(-0.25, 0.25, x.shape)
+        old, new = kept.rows(x, box, ALL), VerletList(5.0, 1.0).rows(x, box, ALL)
+        assert kept.builds == 1
+        for ours, theirs in zip(old, new, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
 def test_threads_may_share_a_list():
     """Two systems in turns, lists made at every call: never pairs of the other."""
     kept, rng = VerletList(CUTOFF, 0.5), np.random.default_rng(0)
