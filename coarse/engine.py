@@ -48,7 +48,12 @@ def pair_forces(
 
 
 def make_system(
-    model: CGModel, beads: Sequence[str], masses: Sequence[float], box: np.ndarray
+    model: CGModel,
+    beads: Sequence[str],
+    masses: Sequence[float],
+    box: np.ndarray,
+    *,
+    coulomb_cutoff: float | None = None,
 ) -> openmm.System:
     """System of beads in a periodic box.
 
@@ -60,6 +65,9 @@ def make_system(
         Species and mass (Da) of each bead.
     box
         Rows are box vectors, nm.
+    coulomb_cutoff
+        Of the direct sum, nm; the model's own where absent. In dilute salt a longer one
+        is faster.
 
     Raises
     ------
@@ -70,7 +78,8 @@ def make_system(
     for mass in masses:
         system.addParticle(mass)
     system.setDefaultPeriodicBoxVectors(*box)
-    system.addForce(coulomb_force(charges_of(model, beads), model.spline.stop))
+    charges = charges_of(model, beads) / model.permittivity**0.5
+    system.addForce(coulomb_force(charges, coulomb_cutoff or model.spline.stop))
     for force in pair_forces(model, beads):
         system.addForce(force)
     return system

@@ -43,6 +43,8 @@ class CGModel:
         Blocks that were resampled.
     validity
         State point: temperature (K), number density (1/m3), what it was trained on.
+    permittivity
+        Relative, of the medium that the charges are in.
     """
 
     species: tuple[str, ...]
@@ -53,6 +55,7 @@ class CGModel:
     inner: np.ndarray
     n_units: int
     validity: Mapping
+    permittivity: float = 1.0
 
     def potential(self, r: np.ndarray, replicate: int = 0) -> np.ndarray:
         """Short-range pair potentials.
@@ -104,10 +107,15 @@ class CGModel:
             },
             {
                 "temperature": self.validity["temperature_K"],
-                "coulomb": "formal charges in vacuum, not included",
+                "coulomb": f"{self._coulomb()}, not included",
+                "relative_permittivity": self.permittivity,
                 "n_units": self.n_units,
             },
         )
+
+    def _coulomb(self) -> str:
+        where = "vacuum" if self.permittivity == 1 else f"eps_r = {self.permittivity:g}"
+        return f"formal charges in {where}"
 
     def save(self, path: Path | str) -> None:
         """Write ``cg-model/1``."""
@@ -119,7 +127,8 @@ class CGModel:
             "pairs": list(self.pairs),
             "units": {"length": "nm", "energy": "kJ/mol", "charge": "e"},
             "cutoff": self.spline.stop,
-            "coulomb": "formal charges in vacuum, particle-mesh Ewald",
+            "coulomb": f"{self._coulomb()}, particle-mesh Ewald",
+            "permittivity": self.permittivity,
             "validity": dict(self.validity),
             "n_units": self.n_units,
         }
@@ -143,7 +152,7 @@ def load_model(path: Path | str) -> CGModel:
         model = CGModel(
             tuple(header["species"]), tuple(header["charges"]), tuple(header["pairs"]),
             spline, tensors["coefficients"], tensors["inner"], int(header["n_units"]),
-            header["validity"],
+            header["validity"], float(header.get("permittivity", 1.0)),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as exc:
         raise SchemaError(
