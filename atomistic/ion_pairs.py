@@ -51,7 +51,8 @@ class IonPair:
     cutoff
         Of Lennard-Jones and of the direct sum of particle-mesh Ewald, nm.
     sample, segment, settle
-        Between kept distances, of a segment, and left out at the start; ps.
+        Between kept distances, of a segment, and left out at the start of a window (ten
+        times as long at constant pressure before); ps.
     seed
         Of everything random.
     """
@@ -118,8 +119,8 @@ class PairBox:
         return float(self.start.box[0, 0])
 
 
-def pair_box(pair: IonPair, *, settle: float = 100.0) -> PairBox:
-    """Build, settle at constant pressure for `settle` ps, fix the box at its mean.
+def pair_box(pair: IonPair) -> PairBox:
+    """Build, settle at constant pressure for ten times `settle`, keep the mean box.
 
     Raises
     ------
@@ -134,7 +135,7 @@ def pair_box(pair: IonPair, *, settle: float = 100.0) -> PairBox:
     box = np.array(
         modeller.topology.getPeriodicBoxVectors().value_in_unit(unit.nanometer)
     )
-    start = _settled(pair, system, MDState(x, box), settle)
+    start = _settled(pair, system, MDState(x, box))
     return PairBox(system, start, charges)
 
 
@@ -142,17 +143,17 @@ def _modeller(pair: IonPair) -> app.Modeller:
     """Two ions at the distance of the first window, and water around."""
     topology, edge = app.Topology(), (pair.waters * VOLUME) ** (1 / 3)
     chain = topology.addChain()
-    for name in pair.ions:
-        element = app.Element.getBySymbol(name.capitalize())
-        topology.addAtom(name, element, topology.addResidue(name, chain))
     middle = np.full(3, edge / 2)
     away = np.array([pair.centres[0], 0, 0])
     x = [openmm.Vec3(*middle), openmm.Vec3(*(middle + away))]
-    modeller = app.Modeller(topology, x * unit.nanometer)
     try:
+        for name in pair.ions:
+            element = app.Element.getBySymbol(name)
+            topology.addAtom(name, element, topology.addResidue(name, chain))
         forces = app.ForceField(*pair.force_field)
+        modeller = app.Modeller(topology, x * unit.nanometer)
         modeller.addSolvent(forces, model="spce", numAdded=pair.waters, neutralize=False)
-    except (ValueError, OSError) as exc:
+    except (KeyError, ValueError, OSError) as exc:
         raise InputError(
             f"ions {' and '.join(pair.ions)} in {' '.join(pair.force_field)}",
             wanted="residues and files that OpenMM's force fields have", got=str(exc),
@@ -175,12 +176,12 @@ def _system(pair: IonPair, topology: app.Topology) -> openmm.System:
     return system
 
 
-def _settled(
-    pair: IonPair, system: openmm.System, start: MDState, time: float
-) -> MDState:
+def _settled(pair: IonPair, system: openmm.System, start: MDState) -> MDState:
     """Constant pressure; then the box has the mean volume of the second half."""
     copy = openmm.XmlSerializer.clone(system)
-    copy.addForce(openmm.MonteCarloBarostat(PRESSURE, pair.temperature, 10))
+    barostat = openmm.MonteCarloBarostat(PRESSURE, pair.temperature, 10)
+    barostat.setRandomNumberSeed(pair.seed)
+    copy.addForce(barostat)
     context = make_context(copy, pair.settings(0))
     context.setPeriodicBoxVectors(*start.box)
     context.setPositions(start.positions)
@@ -188,7 +189,7 @@ def _settled(
     context.setVelocitiesToTemperature(pair.temperature, pair.seed)
     edges = []
     for _ in range(100):
-        context.getIntegrator().step(pair.steps(time / 100))
+        context.getIntegrator().step(pair.steps(pair.settle / 10))
         edges.append(context.getState().getPeriodicBoxVectors(asNumpy=True)._value[0, 0])
     state = context.getState(getPositions=True)
     edge = float(np.mean(np.array(edges[50:]) ** 3) ** (1 / 3))
@@ -273,17 +274,19 @@ def _segment(pair, box: PairBox, start: MDState, k: int, turn: int) -> dict:
     return part
 
 
-def _kept_box(pair: IonPair, folder: Path) -> PairBox:
-    """The settled box, from the folder when it is there."""
-    folder.mkdir(parents=True, exist_ok=True)
+def read_box(pair: IonPair, folder: Path) -> PairBox:
+    """The box that windows in a folder are of.
+
+    Raises
+    ------
+    InputError
+        When there is none, or one of another set-up.
+    """
     path, key = folder / "box.npz", repr(pair)
     held = stored(path)
     if held is None:
-        box = pair_box(pair)
-        charges, start = np.array(box.charges), box.start
-        _store(path, {"x": start.positions, "box": start.box,
-                      "charges": charges, "pair": np.array(key)})  # fmt: skip
-        return box
+        raise InputError(f"{path} is not there, or damaged", wanted="a settled box",
+                         mend="run the windows")  # fmt: skip
     if str(held["pair"]) != key:
         raise InputError(f"{folder}: windows of another set-up", wanted=key,
                          got=str(held["pair"]), mend="another folder")  # fmt: skip
@@ -291,6 +294,19 @@ def _kept_box(pair: IonPair, folder: Path) -> PairBox:
     return PairBox(
         system, MDState(held["x"], held["box"]), tuple(held["charges"].tolist())
     )
+
+
+def _kept_box(pair: IonPair, folder: Path) -> PairBox:
+    """The settled box, from the folder when it is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "box.npz"
+    if stored(path) is not None:
+        return read_box(pair, folder)
+    box = pair_box(pair)
+    start, charges = box.start, np.array(box.charges)
+    _store(path, {"x": start.positions, "box": start.box, "charges": charges,
+                  "pair": np.array(repr(pair))})  # fmt: skip
+    return box
 
 
 def _store(path: Path, part: dict[str, np.ndarray]) -> None:

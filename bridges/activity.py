@@ -10,8 +10,6 @@ Concentrations of salts of two ions with opposite charge, in m-3.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
@@ -80,7 +78,7 @@ def debye_hueckel(
 
 
 def activity_from_osmotic(
-    concentration: Sequence[float],
+    concentration: ArrayLike,
     osmotic: np.ndarray,
     *,
     salt: str,
@@ -137,14 +135,17 @@ def activity_from_osmotic(
             got=f"{chi2:.3g}", mend="longer runs, or a smaller range",
         )  # fmt: skip
     grid = np.geomspace(lowest, scale, points)
-    ln_gamma, slope, _ = debye_hueckel(grid, *medium)
-    ln_gamma, slope = ln_gamma + np.zeros((len(phi), 1)), slope + np.zeros((len(phi), 1))
+    none = np.zeros((len(phi), 1))
+    ln_gamma, slope, excess = (none + part for part in debye_hueckel(grid, *medium))
     for power, row in zip(POWERS, b, strict=True):
-        term = (1 + 1 / power) * row[:, None] * (grid / scale) ** power
-        ln_gamma, slope = ln_gamma + term, slope + power * term
+        term = row[:, None] * (grid / scale) ** power
+        excess = excess + term
+        ln_gamma = ln_gamma + (1 + 1 / power) * term
+        slope = slope + (power + 1) * term
     return dataset(
         "activity/1",
-        {"concentration": grid, "ln_gamma": ln_gamma, "dln_gamma_dln_c": slope},
+        {"concentration": grid, "ln_gamma": ln_gamma, "dln_gamma_dln_c": slope,
+         "osmotic": 1 + excess},
         {"temperature": temperature, "salt": salt, "n_units": n_units,
          "relative_permittivity": permittivity, "fit_chi2_per_dof": chi2},
     )  # fmt: skip

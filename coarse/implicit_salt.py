@@ -28,6 +28,9 @@ from .pairs import pair_index
 BIN = 0.001
 #: Least share of frames that count after reweighting to another replicate.
 EFFECTIVE = 0.1
+#: Time between frames (s), and frames of a segment.
+SAVE = 1e-12
+SEGMENT = 200
 #: Friction (1/s): the solvent that is not there exchanges heat, dynamics is not asked.
 FRICTION = 2e12
 
@@ -61,7 +64,7 @@ def run_salt(
     n_pairs: int = 64,
     length: float = 2e-9,
     settle: float = 2e-10,
-    save: float = 1e-12,
+    save: float = SAVE,
     timestep: float = 1e-14,
     seed: int = 0,
     scratch: Path | None = None,
@@ -112,7 +115,7 @@ def run_salt(
     run = run_segments(
         system, beads, start,
         MDSettings(model.validity["temperature_K"], timestep, FRICTION, seed),
-        n_steps=n_steps + before, stride=stride, segment_steps=200 * stride,
+        n_steps=n_steps + before, stride=stride, segment_steps=SEGMENT * stride,
         source="ions in an implicit solvent", scratch=scratch, progress=progress,
     )  # fmt: skip
     return run.frames.isel(frame=slice(before // stride, None))
@@ -121,7 +124,7 @@ def run_salt(
 def _apart(n: int, edge: float, seed: int) -> np.ndarray:
     """Sites of a grid, in a random order, shape (n, 3), nm."""
     rng, wide = np.random.default_rng(seed), int(np.ceil(n ** (1 / 3)))
-    sites = np.stack(np.indices((wide,) * 3), -1).reshape(-1, 3)
+    sites = np.indices((wide,) * 3).reshape(3, -1).T
     return (rng.permutation(sites)[:n] + 0.5) * edge / wide
 
 

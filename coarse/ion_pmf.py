@@ -23,6 +23,8 @@ from .umbrella import pmf
 
 #: Bins of distances and knots of the potential, nm.
 BIN, KNOTS = 0.005, 0.02
+#: Distances in a bin that every resample of blocks will have seen, per block.
+ENOUGH = 5
 #: 1 / (4 pi eps0), kJ/mol nm/e2.
 COULOMB = ELEMENTARY_CHARGE**2 / (4 * np.pi * VACUUM_PERMITTIVITY * NM) / KJ_MOL
 
@@ -114,8 +116,7 @@ def implicit_ions(
         run = of_pair[frozenset(pair.split("-"))]
         found.append(_dilute(run, temperature, permittivity, tail, blocks, replicates,
                              seed + 104_729 * number))  # fmt: skip
-    start = min(r[0] for r, _ in found)
-    basis = Spline.spaced(float(start), cutoff, KNOTS, "zero")
+    basis = Spline.spaced(0.0, cutoff, KNOTS, "zero")
     fits = [_smooth(basis, r, w) for r, w in found]
     validity = {"temperature_K": temperature, "dilution": "infinite"}
     return CGModel(
@@ -166,7 +167,12 @@ def _edges(q: np.ndarray, blocks: int) -> np.ndarray:
     low, high = np.floor(q.min() / BIN), np.ceil(q.max() / BIN)
     edges = BIN * np.arange(low, high + 1)
     count, _ = np.histogram(q, edges)
-    good = np.flatnonzero(count >= 20 * blocks)
+    good = np.flatnonzero(count >= ENOUGH * blocks)
+    if not len(good) or count[good[0] : good[-1] + 1].min() < ENOUGH:
+        raise InputError("distances of two ions",
+                         wanted=f"{ENOUGH * blocks} in bins of {BIN:g} nm and no gap",
+                         got=f"{count.max()} at most, gaps of {count.min()}",
+                         mend="windows that overlap, longer runs")  # fmt: skip
     return edges[good[0] : good[-1] + 2]
 
 

@@ -70,6 +70,11 @@ class Pieces:
             cubics[-1] = torch.zeros_like(cubics[-1])
         return cls(start + low * width, width, torch.cat(cubics))
 
+    def values(self, q: Tensor) -> Tensor:
+        """Energies of coordinates of any shape, kJ/mol."""
+        flat = q.reshape(1, -1).to(self.cubics.dtype)
+        return Table([self], [0], self.cubics.dtype).values(flat).view(q.shape)
+
     @classmethod
     def _around(cls, basis: Basis, c: Tensor, origin: float, width: float, n: int):
         nodes = origin + width * torch.arange(-1, n + 2, dtype=torch.float64)

@@ -95,6 +95,23 @@ LIQUIDS = (
                "block_length", "n_units", "seed"),
     ),
     Schema(
+        "wall-pmf/1",
+        {
+            "distance": Var(("distance",), "m", sign="increasing"),
+            "species": Var((_S,), kind="str"),
+            "charge_number": Var((_S,)),
+            "pmf": Var((_R, _S, "distance"), "J", doc="of one ion; zero far away"),
+            "potential": Var(
+                (_R, "distance"), "V", optional=True,
+                doc="mean potential of the wall and the solvent without the ion",
+            ),
+            "valid_from": Var(
+                (_S,), "m", sign="nonnegative", doc="below it pmf is an extrapolation"
+            ),
+        },
+        attrs=("temperature", "n_units"),
+    ),
+    Schema(
         "residence/1",
         {
             "species": Var((_S,), kind="str"),

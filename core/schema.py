@@ -341,6 +341,7 @@ SCHEMAS: dict[str, Schema] = {
                 "concentration": Var(("concentration",), "m-3", sign="increasing"),
                 "ln_gamma": Var((_R, "concentration")),
                 "dln_gamma_dln_c": Var((_R, "concentration")),
+                "osmotic": Var((_R, "concentration"), optional=True),
             },
             attrs=("temperature", "salt", "n_units"),
         ),
