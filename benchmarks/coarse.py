@@ -1,4 +1,4 @@
-"""Figures of coarse graining: force matching beside VOTCA, maps, alanine, replicas.
+"""Figures of coarse graining: force matching beside VOTCA, maps, alanine, replicas, ions.
 
 ``--quick`` takes fewer frames and rounds, whose figures are not those that count.
 """
@@ -10,6 +10,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import coarse_alanine  # noqa: E402
+import coarse_ions  # noqa: E402
 import coarse_langevin  # noqa: E402
 import coarse_maps  # noqa: E402
 import coarse_matching  # noqa: E402
@@ -18,6 +19,7 @@ from figures import command  # noqa: E402
 
 PARTS = (
     coarse_matching, coarse_maps, coarse_alanine, coarse_langevin, coarse_neural,
+    coarse_ions,
 )  # fmt: skip
 
 if __name__ == "__main__":
