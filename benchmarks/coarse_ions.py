@@ -29,15 +29,16 @@ def figures(*, quick: bool) -> list[dict]:
     begun = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         found = salt_activity(
-            model, np.array(molar) * MOLAR, folder, salt="NaCl", n_pairs=16 if quick else 32,
-            length=5e-11 if quick else 2e-9,
+            model, np.array(molar) * MOLAR, folder, salt="NaCl",
+            n_pairs=16 if quick else 32, length=5e-11 if quick else 2e-9,
         )  # fmt: skip
     spent = time.process_time() - begun
     rows = [r for r in comparison(found, VOLUME, EXPERIMENT) if r["molality"] < HIGHEST]
     told = "; ".join(
-        f"{r['molality']:g}: {r['ln_gamma']:.3f} +- {r['half']:.3f} ({r['experiment']:.3f}"
-        f", {r['permittivity']:+.3f} by eps_r of the model's water)" for r in rows
-    )  # fmt: skip
+        f"{r['molality']:g}: {r['ln_gamma']:.3f} +- {r['half']:.3f} "
+        f"({r['experiment']:.3f}, {r['permittivity']:+.3f} by eps_r of the model's water)"
+        for r in rows
+    )
     worst = max(abs(r["ln_gamma"] - r["experiment"]) for r in rows)
     return [
         figure("ln gamma(NaCl) off experiment up to 0.5 mol/kg", worst, "1", "<=", 0.05,
