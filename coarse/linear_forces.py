@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..core.errors import InputError
 from .coordinates import KINDS
+from .linear_model import LinearModel
 from .tables import Pieces, Range, Table
 from .terms import Bonded, Term, Torsions
 
@@ -69,8 +70,8 @@ class LinearForces:
     dtype
         Of the computation.
     ranges
-        By the name of a term, where coordinates were seen: beyond the knots next to it
-        the continuation starts. The range of the basis where nothing is said.
+        By the name of a `Bonded` term, where coordinates were seen: beyond the knots
+        next to it the continuation starts. The range of the basis where nothing is said.
     box
         Rows are box vectors, nm, shape (3, 3), for terms that want one.
 
@@ -124,6 +125,19 @@ class LinearForces:
             (term, c.to(dtype)) for term, c in zip(terms, given, strict=True)
             if not isinstance(term, Bonded | Torsions)
         ]  # fmt: skip
+
+    @classmethod
+    def of(
+        cls,
+        model: LinearModel,
+        *,
+        replicate: int = 0,
+        dtype: torch.dtype = torch.float32,
+        box: Tensor | None = None,
+    ) -> LinearForces:
+        """A replicate of a model, not trusted beyond where it was seen."""
+        return cls(model.terms, model.parts(replicate), len(model.beads), dtype=dtype,
+                   ranges=model.ranges, box=box)  # fmt: skip
 
     @torch.no_grad()
     def energy(self, x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..core.artefact import read_model, write_model
 from ..core.errors import SchemaError
 from .bases import as_json, from_json
 from .pairs import Pairs
+from .tables import Range
 from .terms import Bonded, Term, Torsions
 from .walls import Wall
 
@@ -40,6 +41,9 @@ class LinearModel:
         Blocks that were resampled.
     validity
         State point and what it was trained on; verdicts of the gate.
+    ranges
+        By the name of a force, where its coordinates were seen, as `solving.Fit` has
+        them; engines do not trust functions beyond. Files of old have none.
     """
 
     beads: tuple[str, ...]
@@ -48,6 +52,7 @@ class LinearModel:
     coefficients: np.ndarray
     n_units: int
     validity: Mapping
+    ranges: Mapping[str, Range] = field(default_factory=dict)
 
     def parts(self, replicate: int = 0) -> list[Tensor]:
         """Coefficients of each term."""
@@ -78,6 +83,7 @@ class LinearModel:
             "model": "linear", "beads": list(self.beads), "units": UNITS,
             "terms": [_as_json(term) for term in self.terms],
             "n_units": self.n_units, "validity": dict(self.validity),
+            "ranges": {name: list(seen) for name, seen in self.ranges.items()},
         }  # fmt: skip
         return header, {"coefficients": self.coefficients, "masses": self.masses}
 
@@ -110,12 +116,13 @@ def unpacked(
             tuple(header["beads"]), tensors["masses"],
             tuple(_from_json(term) for term in header["terms"]),
             tensors["coefficients"], int(header["n_units"]), header["validity"],
+            {k: (float(a), float(b)) for k, (a, b) in header.get("ranges", {}).items()},
         )  # fmt: skip
         wanted = len(model.beads), sum(term.size for term in model.terms)
         found = len(model.masses), model.coefficients.shape[1]
         if wanted != found:
             raise ValueError(f"{found} masses and coefficients, not {wanted}")
-    except (KeyError, TypeError, ValueError, IndexError) as exc:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as exc:
         raise SchemaError(
             f"{path}: header of cg-model/1", wanted="a linear model, as `save` writes it",
             got=f"{type(exc).__name__}: {exc}",

@@ -51,7 +51,8 @@ def linear_forces_openmm(
         Of the coefficients.
     ranges
         By the name of a force, where its coordinates were seen: beyond the knots next to
-        it the function goes on as beyond the end of its basis.
+        it the function goes on as beyond the end of its basis. By default those of the
+        model.
     periodic
         Whether `Pairs` are of nearest images.
 
@@ -67,7 +68,7 @@ def linear_forces_openmm(
     InputError
         When the model has a term of another kind, or `ranges` one that it has not.
     """
-    ranges = ranges or {}
+    ranges = model.ranges if ranges is None else ranges
     forces: list[openmm.Force] = []
     for term, c in zip(model.terms, model.parts(replicate), strict=True):
         if isinstance(term, Pairs):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,9 @@ from scipy.linalg import block_diag, cho_factor, cho_solve
 
 from ..core.errors import InputError
 from ..core.stats import bootstrap_weights
+from .bases import visited
 from .normal_equations import NormalEquations
+from .tables import Range
 from .terms import Term
 
 #: Strengths of the roughness penalty that are tried.
@@ -40,6 +42,8 @@ class Fit:
         Part of the mean square force that the model explains where it was held out.
     n_units
         Blocks that were resampled.
+    ranges
+        See `seen_ranges`.
     """
 
     coefficients: np.ndarray
@@ -48,6 +52,7 @@ class Fit:
     held_out: float
     explained: float
     n_units: int
+    ranges: Mapping[str, Range]
 
 
 def penalty(equations: NormalEquations, terms: Sequence[Term]) -> np.ndarray:
@@ -57,6 +62,34 @@ def penalty(equations: NormalEquations, terms: Sequence[Term]) -> np.ndarray:
         own, rough = equations.columns(term.name), term.roughness().numpy()
         parts.append(rough * (np.trace(gram[own, own]) / (np.trace(rough) or 1)))
     return block_diag(*parts)
+
+
+def seen_ranges(
+    terms: Sequence[Term], seen: Mapping[str, np.ndarray]
+) -> dict[str, Range]:
+    """Where coordinates were visited often enough, by the name that a force has.
+
+    Parameters
+    ----------
+    terms
+        Of a model.
+    seen
+        What their `design` counted, as `NormalEquations` has it.
+
+    Returns
+    -------
+    dict
+        Of terms that count, ends as `bases.visited` gives them; such as ``"bond"``, or
+        ``"pairs Na-Cl"`` where a term has a function of each pair of species. What was
+        hardly visited at all is left out.
+    """
+    found: dict[str, list[float]] = {}
+    for term in (term for term in terms if term.name in seen):
+        pairs = getattr(term, "pairs", None)
+        names = [f"{term.name} {pair}" for pair in pairs] if pairs else [term.name]
+        ends = visited(seen[term.name], term.basis.span)  # type: ignore[attr-defined]
+        found.update(zip(names, ends.tolist(), strict=True))
+    return {name: (low, high) for name, (low, high) in found.items() if low < high}
 
 
 def solve(
@@ -156,5 +189,5 @@ def fit(
     whole = equations.square.sum() / equations.rows.sum()
     return Fit(
         found, tried[best], float(np.sqrt(equations.mean_square(found[0]))), left[best],
-        1 - left[best] ** 2 / whole, blocks,
+        1 - left[best] ** 2 / whole, blocks, seen_ranges(terms, equations.seen),
     )  # fmt: skip

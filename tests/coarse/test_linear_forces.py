@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import openmm
 import pytest
 import torch
@@ -9,6 +10,7 @@ from beads import placed
 
 from mesobridge.coarse.bases import TURN, Fourier, Spline
 from mesobridge.coarse.linear_forces import AutogradForces, LinearForces
+from mesobridge.coarse.linear_model import LinearModel
 from mesobridge.coarse.tables import STIFFNESS
 from mesobridge.coarse.terms import Bonded, Torsions
 from mesobridge.core.errors import InputError
@@ -134,6 +136,10 @@ def test_where_coordinates_were_not_seen_the_basis_is_not_trusted():
     assert bool((ours[grid < 0.5].diff() < 0).all())
     assert bool((ours[grid > 1.4].diff() > 0).all())
     assert float(ours[0]) > 0.4 * STIFFNESS["distance"] * 0.45**2
+    whole = torch.stack([3 * given[0], given[0]]).numpy()
+    kept = LinearModel(("A",) * 4, np.ones(4), (term,), whole, 1, {}, {"q": (0.53, 1.4)})
+    again = LinearForces.of(kept, replicate=1, dtype=torch.float64)
+    assert torch.equal(again.energy(placed("distance", grid)), ours)
 
 
 def test_a_pair_function_ends_at_its_cut_off():

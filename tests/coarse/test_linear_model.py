@@ -24,6 +24,7 @@ TERMS = (
     Pairs(("A", "B", "A", "A", "B"), Spline(0.0, 4.0, 8, "zero"), ((0, 1), (1, 2))),
     Wall("wall", (0, 3), Spline(0.0, 3.0, 8, "zero"), -1.5),
 )
+RANGES = {"bonds": (1.0, 2.5), "pairs A-B": (0.7, 4.0)}
 
 
 @pytest.fixture
@@ -31,7 +32,8 @@ def model():
     rng, size = np.random.default_rng(0), sum(term.size for term in TERMS)
     names, masses = ("C", "N", "CA", "C", "N"), np.array([12.0, 14, 12, 12, 14])
     validity = {"temperature_K": 300.0}
-    return LinearModel(names, masses, TERMS, rng.normal(size=(4, size)), 3, validity)
+    return LinearModel(names, masses, TERMS, rng.normal(size=(4, size)), 3, validity,
+                       RANGES)  # fmt: skip
 
 
 def test_forces_are_slopes_of_the_energy(model):
@@ -54,11 +56,20 @@ def test_a_model_goes_through_its_file(model, tmp_path):
     assert back.terms == TERMS
     assert back.beads == model.beads
     assert back.validity == {"temperature_K": 300.0}
+    assert back.ranges == RANGES
     x = torch.randn(3, 5, 3, dtype=torch.float64)
     assert torch.equal(back.forces(x, replicate=3), model.forces(x, replicate=3))
 
 
-@pytest.mark.parametrize("wrong", ["kind", "term", "coefficients", "basis"])
+def test_files_of_old_say_no_ranges(model, tmp_path):
+    path = tmp_path / "model.safetensors"
+    header, tensors = model.packed()
+    del header["ranges"]
+    write_model(path, "cg-model/1", header, tensors)
+    assert load_linear(path).ranges == {}
+
+
+@pytest.mark.parametrize("wrong", ["kind", "term", "coefficients", "basis", "ranges"])
 def test_other_files_are_refused(model, tmp_path, wrong):
     path = tmp_path / "model.safetensors"
     model.save(path)
@@ -69,6 +80,8 @@ def test_other_files_are_refused(model, tmp_path, wrong):
         header["terms"][0]["term"] = "spring"
     elif wrong == "basis":
         del header["terms"][0]["basis"]["stop"]
+    elif wrong == "ranges":
+        header["ranges"] = {"bonds": [1.0]}
     else:
         tensors["coefficients"] = tensors["coefficients"][:, 1:].copy()
     del header["schema"]

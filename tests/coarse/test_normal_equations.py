@@ -312,3 +312,21 @@ def test_where_coordinates_were_seen():
     assert 0 <= low - inside[9] <= width
     assert 0 <= inside[-10] - high <= width
     assert np.isnan(visited(np.zeros((1, CELLS)), TURN)).all()
+
+
+def test_a_fit_says_where_it_saw():
+    """Of each pair of species, by the names that forces have; none of what never met."""
+    source, _ = data("chain", frames=60)
+    equations = match(CHAIN, [source], block=10)
+    ranges = fit(equations, CHAIN, 2, 0).ranges
+    assert set(ranges) == {"bond", "angle", "turn", "end"}
+    assert ranges["end"] == tuple(visited(equations.seen["end"], (0.2, 1.5))[0])
+    x, box = beads("liquid", 60, 1)
+    # Two beads of C that stay apart.
+    species = ("A",) * 12 + ("B",) * 10 + ("C",) * 2
+    x[:, 22:] = 0.05 * x[:, 22:] + np.array([[0.2], [1.0]])
+    terms = (Pairs(species, LIQUID[0].basis),)
+    ranges = fit(match(terms, [ArrayFrames(x, x, box)], block=10), terms, 2, 0).ranges
+    assert "pairs C-C" not in ranges
+    assert {"pairs A-A", "pairs A-B", "pairs B-C"} < set(ranges)
+    assert all(0.2 <= low < high <= CUTOFF for low, high in ranges.values())
