@@ -13,13 +13,17 @@ from torch import Tensor
 from ..core.artefact import read_model, write_model
 from ..core.errors import SchemaError
 from .bases import as_json, from_json
+from .local_density import LocalDensity
 from .pairs import Pairs
 from .tables import Range
 from .terms import Bonded, Term, Torsions
 from .walls import Wall
 
 #: Terms by the name they have in files.
-KINDS = {"bonded": Bonded, "torsions": Torsions, "pairs": Pairs, "wall": Wall}
+KINDS = {
+    "bonded": Bonded, "torsions": Torsions, "pairs": Pairs, "wall": Wall,
+    "density": LocalDensity,
+}  # fmt: skip
 UNITS = {"length": "nm", "energy": "kJ/mol", "mass": "Da"}
 
 

@@ -5,7 +5,7 @@ expression: splines are kept to rounding, and go on beyond their range as `Piece
 says, where OpenMM's own splines would be zero. Maps of two dihedrals are OpenMM's
 periodic bicubic splines; CMAPTorsionForce would copy its whole map in every step on the
 CPU platform. Beads are of whole, unwrapped molecules, as in `Bonded`: of the forces none
-but those of `Pairs` is periodic.
+but those of `Pairs` and `LocalDensity` is periodic.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ..core.errors import InputError
 from .bases import TURN, Fourier
 from .coordinates import KINDS
 from .linear_model import LinearModel
+from .local_density import LocalDensity
 from .pairs import Pairs
 from .tables import Pieces, Range
 from .terms import Bonded, Term, Torsions
@@ -54,13 +55,14 @@ def linear_forces_openmm(
         it the function goes on as beyond the end of its basis. By default those of the
         model.
     periodic
-        Whether `Pairs` are of nearest images.
+        Whether `Pairs` and `LocalDensity` are of nearest images.
 
     Returns
     -------
     list of openmm.Force
         CustomCompoundBondForce; for `Pairs` a CustomNonbondedForce of each pair of
-        species, such as ``"pairs Na-Cl"``. Walls act on the unwrapped coordinate, and go
+        species, such as ``"pairs Na-Cl"``, and of `LocalDensity` a CustomGBForce, such
+        as ``"density Na around Cl"``. Walls act on the unwrapped coordinate, and go
         on like distances.
 
     Raises
@@ -73,6 +75,8 @@ def linear_forces_openmm(
     for term, c in zip(model.terms, model.parts(replicate), strict=True):
         if isinstance(term, Pairs):
             forces += _pairs(term, c, ranges, periodic)
+        elif isinstance(term, LocalDensity):
+            forces += _densities(term, c, ranges, periodic)
         else:
             forces.append(_maker(term)(term, c, ranges.get(term.name)))
             forces[-1].setName(term.name)
@@ -123,8 +127,9 @@ def _maker(term: Term) -> Callable[..., openmm.Force]:
     }  # fmt: skip
     if type(term) not in makers:
         raise InputError(
-            f"term {term.name} in OpenMM", wanted="Bonded, Torsions, Wall or Pairs",
-            got=type(term).__name__, mend="run this model with the torch engine",
+            f"term {term.name} in OpenMM", got=type(term).__name__,
+            wanted="Bonded, Torsions, Wall, Pairs or LocalDensity",
+            mend="run this model with the torch engine",
         )  # fmt: skip
     return makers[type(term)]
 
@@ -176,6 +181,31 @@ def _pairs(
         force.addInteractionGroup(*groups)
         force.setNonbondedMethod(getattr(force, method))
         force.setCutoffDistance(term.basis.stop)
+        yield force
+
+
+def _densities(
+    term: LocalDensity, c: Tensor, ranges: Mapping[str, Range], periodic: bool
+) -> Iterator[openmm.CustomGBForce]:
+    """Which beads are centres and which are counted are parameters, one or zero."""
+    method = "CutoffPeriodic" if periodic else "CutoffNonPeriodic"
+    square, wide = term.inner**2, term.outer**2 - term.inner**2
+    weight = f"counted2*(1-s*s*(3-2*s)); s=min(max((r*r-{square!r})/{wide!r},0),1)"
+    parts = c.split(term.basis.size)
+    for pair, (centre, counted), part in zip(term.pairs, term.around, parts, strict=True):
+        force = openmm.CustomGBForce()
+        force.setName(f"{term.name} {pair}")
+        pieces = Pieces.of(term.basis, part, "density", ranges.get(force.getName()))
+        energy, table = _look_up(pieces, "rho")
+        force.addTabulatedFunction("f", table)
+        force.addPerParticleParameter("centre")
+        force.addPerParticleParameter("counted")
+        for name in term.species:
+            force.addParticle([name == centre, name == counted])
+        force.addComputedValue("rho", weight, force.ParticlePairNoExclusions)
+        force.addEnergyTerm(f"centre*u; u={energy}", force.SingleParticle)
+        force.setNonbondedMethod(getattr(force, method))
+        force.setCutoffDistance(term.outer)
         yield force
 
 

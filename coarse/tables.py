@@ -14,8 +14,9 @@ from torch import Tensor
 
 from .bases import Basis, Fourier
 
-#: Curvature with which a function goes on where its basis ends, kJ/mol/nm2, kJ/mol/rad2.
-STIFFNESS = {"distance": 2e5, "angle": 2e3, "dihedral": 2e3}
+#: Curvature with which a function goes on where its basis ends, kJ/mol/nm2, kJ/mol/rad2;
+#: of a density, kJ/mol: two kT for one neighbour too many.
+STIFFNESS = {"distance": 2e5, "angle": 2e3, "dihedral": 2e3, "density": 10.0}
 #: Pieces per wave of a Fourier function: slopes of the table are within 1e-6.
 PIECES_PER_WAVE = 128
 

@@ -208,7 +208,7 @@ class Spring:
 
 
 def test_what_is_not_known_is_refused():
-    with pytest.raises(InputError, match="Bonded, Torsions, Wall or Pairs"):
+    with pytest.raises(InputError, match="Bonded, Torsions, Wall, Pairs or LocalDensity"):
         linear_forces_openmm(model_of([Spring()]))
     with pytest.raises(InputError, match="bonds"):
         linear_system(model_of(TERMS), ranges={"bonds": (0.1, 0.2)})
