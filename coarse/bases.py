@@ -30,7 +30,7 @@ def visited(counts: np.ndarray, span: tuple[float, float]) -> np.ndarray:
     Parameters
     ----------
     counts
-        Visits of cells of K coordinates, shape (K, `CELLS`).
+        Visits of cells of one width of K coordinates, shape (K, cells).
     span
         Of the coordinates.
 
@@ -40,7 +40,7 @@ def visited(counts: np.ndarray, span: tuple[float, float]) -> np.ndarray:
         From where to where, with `ENOUGH` visits beyond each end; NaN where there were
         not as many. Outside a potential is an extrapolation.
     """
-    edges = np.linspace(*span, CELLS + 1)
+    edges = np.linspace(*span, counts.shape[1] + 1)
     below = np.cumsum(counts, axis=1) >= ENOUGH
     above = np.cumsum(counts[:, ::-1], axis=1) >= ENOUGH
     found = np.stack([edges[1:][below.argmax(1)], edges[-2::-1][above.argmax(1)]], 1)

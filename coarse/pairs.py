@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations_with_replacement
@@ -90,6 +90,22 @@ class Pairs:
         key += np.maximum(found.i, found.j)
         place = np.searchsorted(self._keys, key).clip(max=len(self._keys) - 1)
         return found.take(self._keys[place] != key)
+
+    def distances(
+        self, x: np.ndarray, box: np.ndarray | None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Of each frame distances within the cut-off, and numbers of their pairs."""
+        kind, index = self._kinds
+        for f, frame in enumerate(torch.from_numpy(x)):
+            near = self._near(frame, None if box is None else torch.from_numpy(box[f]))
+            yield near.r, index[kind[near.i], kind[near.j]]
+
+    def couples(self) -> np.ndarray:
+        """How many couples of beads each pair of species has, shape (P,)."""
+        kind, index = self._kinds
+        i, j = np.triu_indices(len(kind), 1)
+        among = ~np.isin(i * len(kind) + j, self._keys)
+        return np.bincount(index[kind[i], kind[j]][among], minlength=len(self.pairs))
 
     def energies(self, x: Tensor, box: Tensor | None = None) -> Tensor:
         """See `Term`."""
