@@ -166,6 +166,48 @@ def test_a_fluid_gives_its_potential_back(fluid):
     assert model.ranges["pairs A-A"][0] < 0.3
 
 
+@pytest.mark.slow
+def test_a_mixture_gives_its_potentials_back():
+    """Three of them, to 0.3 kJ/mol; potentials of mean force are 0.4 to 0.6 off."""
+    species, edge = tuple("AAB" * 36), 2.0
+    term = Pairs(species, Spline(0.2, 0.9, 20, "zero"))
+
+    def of(size, depth):
+        return lambda r: (1 - ((r - 0.2) / 0.7) ** 2) ** 3 * depth * (
+            6 * torch.exp(-2 * ((r - 0.2) / (size - 0.2)) ** 2)
+            - torch.exp(-(((r - size - 0.05) / 0.08) ** 2))
+        )  # fmt: skip
+
+    truth = torch.cat([held_by(term.basis, of(*two)) for two in
+                       ((0.38, 2.0), (0.34, 3.0), (0.42, 1.2))]).numpy()  # fmt: skip
+    masses = np.full(len(species), 20.0)
+    model = LinearModel(species, masses, (term,), truth[None], 0, {})
+    grid = np.stack(np.meshgrid(*[np.arange(5.0)] * 3), -1).reshape(-1, 3) * edge / 5
+    box = np.eye(3) * edge
+    start = MDState(np.random.default_rng(0).permutation(grid)[: len(species)], box)
+    run = run_segments(
+        linear_system(model, box), species, start, MDSettings(300.0, 5e-15, 5e12, 9),
+        n_steps=15_500, stride=10, segment_steps=15_500, source="truth",
+    )  # fmt: skip
+    kept = run.frames.isel(frame=slice(50, None))
+    x, boxes = (kept[name].values / NM for name in ("positions", "box"))
+    target = radial_distributions(term, x, boxes, reach=0.98, bins=98, block=300)
+    how = Sampling(300.0, 0.005, 5.0, 500, 600, 10, 1)
+    _, history = iterate(model, target, MDState(run.final.positions, box), how, rounds=7,
+                         tolerance=0.0)  # fmt: skip
+    r = torch.linspace(0.3, 0.85, 56, dtype=torch.float64)
+    value = term.basis.dense(r)[0].numpy()
+    wanted = value @ truth.reshape(3, -1).T
+    off = []
+    for one in (history[0], history[-1]):
+        gap = value @ one.coefficients.reshape(3, -1).T - wanted
+        off.append([np.sqrt(np.mean(g[u < 6] ** 2)) for g, u in zip(gap.T, wanted.T,
+                    strict=True)])  # fmt: skip
+    assert min(off[0]) > 0.35
+    assert max(off[1]) < 0.3
+    assert history[-1].rms < 0.7 * history[0].rms
+
+
 def written(folder):
     return {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
 
