@@ -1,4 +1,4 @@
-"""Figures of coarse graining: force matching beside VOTCA, maps, alanine, replicas, ions.
+"""Figures of coarse graining: beside VOTCA, maps, alanine, replicas, water, ions.
 
 ``--quick`` takes fewer frames and rounds, whose figures are not those that count.
 """
@@ -15,11 +15,12 @@ import coarse_langevin  # noqa: E402
 import coarse_maps  # noqa: E402
 import coarse_matching  # noqa: E402
 import coarse_neural  # noqa: E402
+import coarse_structure  # noqa: E402
 from figures import command  # noqa: E402
 
 PARTS = (
     coarse_matching, coarse_maps, coarse_alanine, coarse_langevin, coarse_neural,
-    coarse_ions,
+    coarse_structure, coarse_ions,
 )  # fmt: skip
 
 if __name__ == "__main__":

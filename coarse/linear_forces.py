@@ -127,14 +127,9 @@ class LinearForces:
         ]  # fmt: skip
 
     @classmethod
-    def of(
-        cls,
-        model: LinearModel,
-        *,
-        replicate: int = 0,
-        dtype: torch.dtype = torch.float32,
-        box: Tensor | None = None,
-    ) -> LinearForces:
+    def of(cls, model: LinearModel, *, replicate: int = 0,
+           dtype: torch.dtype = torch.float32, box: Tensor | None = None
+           ) -> LinearForces:  # fmt: skip
         """A replicate of a model, not trusted beyond where it was seen."""
         return cls(model.terms, model.parts(replicate), len(model.beads), dtype=dtype,
                    ranges=model.ranges, box=box)  # fmt: skip

@@ -9,6 +9,7 @@ import torch
 from beads import placed
 
 from mesobridge.coarse.bases import TURN, Fourier, Spline
+from mesobridge.coarse.coordinates import KINDS
 from mesobridge.coarse.linear_forces import AutogradForces, LinearForces
 from mesobridge.coarse.linear_model import LinearModel
 from mesobridge.coarse.tables import STIFFNESS
@@ -94,7 +95,7 @@ def test_forces_are_the_slopes_of_what_is_given_and_pull_as_a_whole_on_nothing()
     assert torque.abs().max() < 1e-9 * forces.abs().max()
 
 
-@pytest.mark.parametrize("kind", STIFFNESS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_beyond_the_range_a_potential_rises(kind):
     """Though the fit falls off on both sides."""
     basis = Spline(1.2, 1.8, 6)
