@@ -59,6 +59,8 @@ class Langevin:
     ----------
     x, v
         Positions and velocities now: views that the next step changes.
+    temperature, friction
+        Shapes (R,), K, and (B,), 1/ps.
     restarts
         Shape (R,).
 
@@ -83,7 +85,7 @@ class Langevin:
         check_shape("start positions", x, (None, None, 3))
         n, beads, _ = x.shape
         masses = _positive("masses", masses, x, beads).view(1, beads, 1)
-        drag = _positive("friction", friction, x, beads, least=0.0).view(1, beads, 1)
+        self.friction = _positive("friction", friction, x, beads, least=0.0)
         self.temperature = _positive("temperature", temperature, x, n)
         if not step > 0:
             raise InputError("time step", wanted="above zero, ps", got=str(step))
@@ -91,8 +93,9 @@ class Langevin:
         self._masses = masses
         self.speed2 = GAS_CONSTANT * self.temperature.view(n, 1, 1) / masses
         self._kick = step / (2 * masses)
-        self._damp = torch.exp(-drag * step)
-        self._spread = (-torch.expm1(-2 * drag * step) * self.speed2).sqrt()
+        decay = self.friction.view(1, beads, 1) * step
+        self._damp = torch.exp(-decay)
+        self._spread = (-torch.expm1(-2 * decay) * self.speed2).sqrt()
         self._spread = _replicas_last(self._spread.expand(n, beads, 3))
         self._noise = torch.empty(3, beads, n)
         self._generator = torch.Generator().manual_seed(seed)

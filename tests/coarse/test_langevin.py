@@ -56,11 +56,18 @@ class Squares:
 
 
 @pytest.mark.parametrize("part", [0.2, 1.4])
-def test_variance_and_temperature_of_an_oscillator_at_any_step(part):
-    """`part` is omega step of the lightest bead: BAOAB is stable below 2."""
+@pytest.mark.parametrize("drag", [1.0, torch.tensor([0.3, 4.0, 1.0, 2.0])])
+def test_variance_and_temperature_of_an_oscillator_at_any_step(part, drag):
+    """`part` is omega step of the lightest bead: BAOAB is stable below 2.
+
+    Frictions are one for all, or one of each bead.
+    """
     k = 5000.0
     step = part * (12.0 / k) ** 0.5
-    moving, squares = engine(springs(k), step=step, friction=part / step), Squares()
+    moving, squares = (
+        engine(springs(k), step=step, friction=drag * part / step),
+        Squares(),
+    )
     moving.advance(300)
     moving.forget()
     run(moving, 40, 30, squares)
@@ -162,6 +169,16 @@ def test_nan_is_caught_and_a_start_that_blows_up_says_what_to_do():
     with pytest.raises(InputError, match="blows up") as told:
         engine(springs(1e6), step=0.02, x=torch.full((3, 2, 3), 0.1)).advance(1000)
     assert "shorter than 0.02 ps" in told.value.mend
+
+
+def test_one_friction_is_that_of_each_bead():
+    one, each = (
+        engine(springs(500.0), 10, friction=f) for f in (3.0, torch.full((4,), 3.0))
+    )
+    for moving in (one, each):
+        moving.advance(30)
+        assert moving.friction.tolist() == [3.0] * 4
+    assert torch.equal(one.x, each.x)
 
 
 def test_one_seed_one_path():
