@@ -124,7 +124,8 @@ class Calibration:
     species
         Names, length S.
     friction
-        Values and half of their 95 % intervals, shape (S, 2), 1/ps.
+        Values and half of their 95 % intervals, shape (S, 2), 1/ps; those leave out what
+        the friction of one species does to the others.
     D_reached, D_target
         With these frictions and in all-atom runs, likewise, m2/s.
     time_factor

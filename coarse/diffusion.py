@@ -18,7 +18,7 @@ from ..core.stats import bootstrap_weights, half_width95
 from .langevin import check_shape
 
 #: Parts of a run that are resampled: replicas, cut in time where they are fewer.
-PARTS = 20
+PARTS = 10
 #: Slopes agree within so many halves of the 95 % interval of their difference: many are
 #: compared.
 AGREE = 1.5
@@ -89,7 +89,7 @@ def diffusion(
     lags = 2 ** np.arange(max(size - 1, 1).bit_length())
     if len(lags) < 4:
         raise InputError(
-            "a run too short for diffusion", wanted=f"{16 * parts} frames at least",
+            "a run too short for diffusion", wanted=f"{9 * parts} frames at least",
             got=str(len(x)), mend="save more often, or run longer or more replicas",
         )  # fmt: skip
     share = np.array([[s == name for name in names] for s in species], dtype=float)
@@ -117,7 +117,8 @@ def _displacements(
             start = part * size
             stop = min(start + size, len(x) - lag)
             step = x[start + lag : stop + lag] - x[start:stop]
-            sums[part, :, index] = np.square(step, dtype=float).sum((0, 3)) @ share
+            square = np.einsum("frbk,frbk->rb", step, step, dtype=float)
+            sums[part, :, index] = square @ share
             counts[part, :, index] = stop - start
     return sums.reshape(-1, *sums.shape[2:]), counts.reshape(-1, len(lags))
 

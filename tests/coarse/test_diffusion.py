@@ -90,7 +90,10 @@ def test_what_does_not_diffuse_is_refused():
     for x in (bound, drift, np.zeros((400, 40, 2, 3))):
         with pytest.raises(InputError, match="diffusion of A"):
             diffusion(x, ["A", "A"], 1.0)
-    with pytest.raises(InputError, match="too short"):
-        diffusion(bound[:8], ["A", "A"], 1.0)
+    x = walk(90, 1, 50, 0.0, 5)[0]
+    assert diffusion(x, ["A"] * 50, 1.0).n_units == 10
+    with pytest.raises(InputError, match="too short") as told:
+        diffusion(x[:89], ["A"] * 50, 1.0)
+    assert told.value.wanted == "90 frames at least"
     with pytest.raises(InputError, match="shape of positions"):
         diffusion(bound, ["A"], 1.0)

@@ -190,8 +190,9 @@ def test_forces_of_openmm_move_beads_with_two_frictions():
     got = bulk.diffusion(np.array([40.0, 120.0]), 0).interval
     truth = KT * 0.02 / (2 * MASSES) / np.tanh(np.array([0.4, 1.2]))
     assert (got[:, 0] < truth + 2 * got[:, 1]).all()
-    assert (got[:, 0] > 0.6 * truth).all()
-    assert got[0, 0] > 2.5 * got[1, 0]
+    assert (got[:, 0] > 0.8 * truth).all()
+    # 3.3; with one friction for both it were 1.5.
+    assert got[0, 0] > 2.2 * got[1, 0]
 
 
 def transport(**given):
