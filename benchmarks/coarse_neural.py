@@ -44,7 +44,9 @@ def linear(x: torch.Tensor, forces: torch.Tensor, bare: bool = False) -> LinearM
     equations = [accumulate(terms, [(y.numpy(), f.numpy(), None)]) for y, f in parts]
     found = fit(joined(equations), terms, 0, 0)
     masses = np.array(alanine.MASSES)
-    return LinearModel(NAMES, masses, terms, found.coefficients, found.n_units, {})
+    return LinearModel(
+        NAMES, masses, terms, found.coefficients, found.n_units, {}, found.ranges
+    )
 
 
 def left(model, x: torch.Tensor, forces: torch.Tensor) -> float:
