@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import torch
+from torch import Tensor
 
 from ..core.errors import InputError
 from ..core.units import BOLTZMANN, KJ_MOL
 from .force_maps import ForceMap
+from .langevin import GAS_CONSTANT
 
 #: Temperature shown over the true one where units were taken wrong.
 MISTAKES = {
@@ -20,6 +25,10 @@ MISTAKES = {
 BLOCKS = 20
 #: Errors that the temperature may be off: chance alone does so in one of 10 000 cases.
 ERRORS = 5.0
+#: Error of the part of a bias that was taken off, above which nothing is told.
+UNSURE = 0.1
+#: Step of the derivatives of bias forces, nm.
+STEP = 1e-5
 
 
 def virial_temperature(
@@ -115,4 +124,58 @@ def check_forces(
             if off[likely] < ERRORS
             else "name every rigid bond; take off the forces of a bias",
         )
+    return found, error
+
+
+def check_unbiased(
+    bias: Callable[[Tensor], Tensor], x: np.ndarray, f: np.ndarray, temperature: float
+) -> tuple[float, float]:
+    """Refuse forces of a biased run from which the bias was not taken off.
+
+    The virial does not see a bias on angles and dihedrals. But for any field v of the
+    positions <v.F + kT div v> = 0, F being the force that made their distribution; with
+    the forces of the bias for v this tells which part of them is not in `f`.
+
+    Parameters
+    ----------
+    bias
+        Forces (F, B, 3), kJ/mol/nm, of the bias at positions (F, B, 3), float64.
+    x, f
+        Positions, nm, and forces, kJ/mol/nm, of beads in the order of time, (F, B, 3).
+    temperature
+        K.
+
+    Returns
+    -------
+    part, error : float
+        Part of the bias that was taken off, 1 within its standard error.
+
+    Raises
+    ------
+    InputError
+        When it is not 1, or there are too few frames to tell.
+    """
+    positions = torch.as_tensor(x, dtype=torch.float64)
+    pull = bias(positions)
+    away = torch.zeros(len(positions), dtype=torch.float64)
+    for b, k in np.ndindex(*positions.shape[1:]):
+        step = torch.zeros_like(positions[0])
+        step[b, k] = STEP
+        gap = bias(positions + step)[:, b, k] - bias(positions - step)[:, b, k]
+        away += gap / (2 * STEP)
+    work = (pull * torch.as_tensor(f, dtype=torch.float64)).sum((1, 2))
+    lacking = -(work + GAS_CONSTANT * temperature * away).numpy()
+    size = pull.square().sum((1, 2)).numpy()
+    found = float(lacking.mean() / size.mean())
+    off = np.array_split((lacking - found * size) / size.mean(), BLOCKS)
+    error = float(np.std([part.mean() for part in off], ddof=1) / np.sqrt(BLOCKS))
+    if not error < UNSURE:
+        raise InputError("frames to tell whether a bias was taken off", wanted="more",
+                         got=f"{len(x)}, which tell it within {error:.2g}")  # fmt: skip
+    if abs(found - 1) > ERRORS * error:
+        raise InputError(
+            "forces of a biased run", wanted="forces without those of the bias",
+            got=f"{found:.2f} +- {error:.2f} of the bias taken off",
+            mend="store forces without the bias (OpenMM: a force group of its own)",
+        )  # fmt: skip
     return found, error

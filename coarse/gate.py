@@ -22,6 +22,8 @@ KCAL_MOL = AVOGADRO / 4184.0
 MSE_LIMIT, JS_LIMIT = 1.5, 1.0
 #: Random halves that the noise is a mean over.
 SPLITS = 40
+#: Of samples of a model, of training and of held-out data, each of shape (n,).
+Weights = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,14 @@ class Observable:
         Such as ``"phi-psi"``.
     edges
         Of the bins of each coordinate.
+    ceiling
+        Free energies are compared in bins that are at most so far above the lowest,
+        kJ/mol. Biased runs visit bins that hardly count.
     """
 
     name: str
     edges: tuple[np.ndarray, ...]
+    ceiling: float = np.inf
 
     def density(self, values: np.ndarray, weights: np.ndarray | None = None):
         """Part of samples (n, d) in each bin; samples outside are left out."""
@@ -66,13 +72,16 @@ class Difference:
     js: float
 
 
-def difference(p: np.ndarray, q: np.ndarray, temperature: float) -> Difference:
-    """Of two densities on the same bins, at a temperature (K)."""
-    both = (p > 0) & (q > 0)
+def difference(
+    p: np.ndarray, q: np.ndarray, temperature: float, ceiling: float = np.inf
+) -> Difference:
+    """Of two densities on the same bins, at a temperature (K); see `Observable`."""
+    kT, middle = BOLTZMANN * temperature * KCAL_MOL, 0.5 * (p + q)
+    least = middle.max() * np.exp(-ceiling / 4.184 / kT)
+    both = (p > 0) & (q > 0) & (middle >= least)
     if not both.any():
         return Difference(np.inf, float(np.log(2)))
-    gap = BOLTZMANN * temperature * KCAL_MOL * np.log(p[both] / q[both])
-    middle = 0.5 * (p + q)
+    gap = kT * np.log(p[both] / q[both])
     js = 0.5 * (_relative_entropy(p, middle) + _relative_entropy(q, middle))
     return Difference(float((gap**2).mean()), js)
 
@@ -87,6 +96,7 @@ def split_noise(
     values: np.ndarray,
     temperature: float,
     *,
+    weights: np.ndarray | None = None,
     block: int = 1,
     seed: int = 0,
 ) -> Difference:
@@ -94,6 +104,9 @@ def split_noise(
 
     Parameters
     ----------
+    weights
+        Of the samples, shape (n,), where these were drawn with a bias. Those that MBAR
+        gave for windows leave out that halves would give windows other free energies.
     block
         Successive samples that stay together: about as many as depend on each other.
     """
@@ -104,12 +117,14 @@ def split_noise(
             got=f"{n} of {block} samples", mend="a shorter block, or more data",
         )  # fmt: skip
     rng, found = np.random.default_rng(seed), []
-    blocks = values[: n * block].reshape(n, block, -1)
+    number = np.arange(n * block).reshape(n, block)
+    w = np.ones(len(values)) if weights is None else weights
     for _ in range(SPLITS):
         order = rng.permutation(n)
         halves = order[: n // 2], order[n // 2 : 2 * (n // 2)]
-        p, q = (observable.density(np.concatenate(blocks[half])) for half in halves)
-        found.append(difference(p, q, temperature))
+        chosen = (number[half].ravel() for half in halves)
+        p, q = (observable.density(values[some], w[some]) for some in chosen)
+        found.append(difference(p, q, temperature, observable.ceiling))
     return _mean(found)
 
 
@@ -171,6 +186,7 @@ def judge(
     held_out: Mapping[str, np.ndarray],
     temperature: float,
     *,
+    weights: Weights | None = None,
     block: int = 1,
     seed: int = 0,
 ) -> list[Verdict]:
@@ -185,14 +201,22 @@ def judge(
         data sets together, which should be of one size.
     temperature
         K.
+    weights
+        Of the samples of the model, of the training and of the held-out data, where these
+        were drawn with a bias.
     block, seed
         As `split_noise`.
     """
     verdicts = []
+    own, known, new = weights or (None, None, None)
+    together = None if known is None or new is None else np.concatenate([known, new])
     for of in observables:
-        own, reference = model[of.name], held_out[of.name]
+        reference = held_out[of.name]
         both = np.concatenate([training[of.name], reference])
-        found = difference(of.density(own), of.density(reference), temperature)
-        noise = split_noise(of, both, temperature, block=block, seed=seed)
+        densities = of.density(model[of.name], own), of.density(reference, new)
+        found = difference(*densities, temperature, of.ceiling)
+        noise = split_noise(
+            of, both, temperature, weights=together, block=block, seed=seed
+        )
         verdicts.append(Verdict(of.name, found, noise))
     return verdicts

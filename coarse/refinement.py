@@ -52,7 +52,8 @@ class Refined:
     coefficients
         Shape (K,), kJ/mol.
     n_eff
-        Part of the samples that is left after reweighting to it.
+        Part of the samples that is left after reweighting to it, of those that counted
+        before.
     converged
         Whether it is the best one; otherwise it is as far as these samples reach, and new
         ones are to be drawn.
@@ -68,7 +69,11 @@ class Refined:
 
 
 def refine(
-    coefficients: np.ndarray, sampled: np.ndarray, data: Information, kT: float
+    coefficients: np.ndarray,
+    sampled: np.ndarray,
+    data: Information,
+    kT: float,
+    bias: np.ndarray | float = 0.0,
 ) -> Refined:
     """Newton steps of the joint likelihood on samples of a model, while they reach.
 
@@ -82,36 +87,40 @@ def refine(
         What it is refined to.
     kT
         kJ/mol.
+    bias
+        Coefficients (K,) that were added while sampling: weights take them off.
     """
-    now, weights = coefficients, np.full(len(sampled), 1 / len(sampled))
-    misfit, converged = _misfit(sampled, data), False
+    now, drawn = coefficients, coefficients + bias
+    weights = reweighted(sampled, now - drawn, kT)
+    whole, misfit, converged = _left(weights), _misfit(sampled, weights, data), False
     for _ in range(STEPS):
         mean = weights @ sampled
         off = sampled - mean
         curve = data.frames / kT**2 * (off.T * weights) @ off + data.gram
         slope = data.frames / kT * (data.mean - mean) + data.gram @ now - data.moment
         step = -_solve(curve, slope)
-        length, weights = _reach(coefficients, now, step, sampled, kT)
+        length, weights = _reach(drawn, now, step, sampled, kT, LEAST * whole)
         now = now + length * step
         converged = bool(step @ curve @ step < STILL**2 * len(now))
         if length < 1 or converged:
             break
-    return Refined(now, _left(weights), converged, misfit)
+    return Refined(now, _left(weights) / whole, converged, misfit)
 
 
-def _misfit(sampled: np.ndarray, data: Information) -> float:
-    error = sampled.std(0) / np.sqrt(data.frames)
+def _misfit(sampled: np.ndarray, weights: np.ndarray, data: Information) -> float:
+    mean = weights @ sampled
+    error = np.sqrt(weights @ (sampled - mean) ** 2 / data.frames)
     seen = error > 0
-    gap = np.abs(sampled.mean(0) - data.mean)[seen] / error[seen]
+    gap = np.abs(mean - data.mean)[seen] / error[seen]
     return float(gap.max(initial=0.0))
 
 
-def _reach(first, now, step, sampled, kT) -> tuple[float, np.ndarray]:
+def _reach(drawn, now, step, sampled, kT, least) -> tuple[float, np.ndarray]:
     """How far of a step samples reach, and their weights there."""
     length = 1.0
     while True:
-        weights = reweighted(sampled, now + length * step - first, kT)
-        if _left(weights) >= LEAST or length < 1e-3:
+        weights = reweighted(sampled, now + length * step - drawn, kT)
+        if _left(weights) >= least or length < 1e-3:
             return length, weights
         length *= 0.7
 

@@ -14,7 +14,7 @@ from .langevin import GAS_CONSTANT, Langevin
 from .linear_forces import LinearForces
 from .normal_equations import NormalEquations
 from .recording import run
-from .refinement import Information, Refined, refine
+from .refinement import Information, Refined, refine, reweighted
 from .solving import Fit, penalty
 from .terms import Term
 
@@ -42,6 +42,9 @@ class Sampling:
         Frames of each replica, and steps between them.
     seed
         Of the noise; each round draws its own.
+    bias
+        Coefficients (K,) that are added while sampling, kJ/mol, such as those of a map
+        that flattens barriers; `weights` take them off.
     """
 
     temperature: float
@@ -51,6 +54,17 @@ class Sampling:
     frames: int = 100
     every: int = 100
     seed: int = 0
+    bias: np.ndarray | None = None
+
+    @property
+    def kT(self) -> float:
+        """kJ/mol."""
+        return GAS_CONSTANT * self.temperature
+
+    def weights(self, sampled: np.ndarray) -> np.ndarray:
+        """Of samples with basis functions (S, K) in the model without the bias."""
+        off = np.zeros(sampled.shape[1]) if self.bias is None else -self.bias
+        return reweighted(sampled, off, self.kT)
 
 
 def energies(terms: Sequence[Term], x: Tensor) -> np.ndarray:
@@ -68,8 +82,13 @@ def information(
     matched: Fit,
     x: np.ndarray | Tensor,
     independent: float,
+    weights: np.ndarray | None = None,
 ) -> Information:
     """What frames say of a model by their configurations and by their forces.
+
+    Frames that were drawn with a bias count with weights, such as those of MBAR, in their
+    configurations. Their forces need none if the bias is a function of the beads and its
+    force was taken off: at fixed beads atoms are then distributed as without it.
 
     Parameters
     ----------
@@ -80,12 +99,44 @@ def information(
     independent
         How many of the frames are independent in their configurations. Their forces are
         taken for independent.
+    weights
+        Of the frames, shape (F,); equal ones where absent.
     """
     variance = matched.residual**2
     gram = equations.gram.sum(0) + matched.strength * penalty(equations, terms)
-    mean = energies(terms, torch.as_tensor(x)).mean(0)
+    mean = np.average(energies(terms, torch.as_tensor(x)), 0, weights)
     moment = equations.moment.sum(0)
     return Information(mean, independent, gram / variance, moment / variance)
+
+
+def independent_frames(
+    values: np.ndarray, block: int, weights: np.ndarray | None = None
+) -> float:
+    """How many independent unbiased frames would tell the means of functions as well.
+
+    The variance of each function over that of its mean, which blocks tell; the median.
+
+    Parameters
+    ----------
+    values
+        Of K functions in frames in the order of time, shape (F, K).
+    block
+        Frames that depend on each other.
+    weights
+        Of the frames, shape (F,).
+    """
+    n = len(values) // block
+    if n < 2:
+        raise InputError("frames to tell independent ones from", wanted="two blocks",
+                         got=f"{len(values)} frames, blocks of {block}")  # fmt: skip
+    values = values[: n * block]
+    w = np.ones(len(values)) if weights is None else weights[: n * block]
+    w = w / w.sum()
+    off = values - w @ values
+    parts = (w[:, None] * off).reshape(n, block, -1).sum(1)
+    error = (parts**2).sum(0) * n / (n - 1)
+    spread = w @ off**2
+    return float(np.median(spread[error > 0] / error[error > 0]))
 
 
 def sample(
@@ -96,8 +147,9 @@ def sample(
     how: Sampling,
     *,
     ranges: Mapping[str, tuple[float, float]] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Frames of replicas of a linear model.
+    """Frames of replicas of a linear model, with the bias of `how`.
 
     Parameters
     ----------
@@ -107,6 +159,8 @@ def sample(
         Shape (B,), Da.
     ranges
         As `LinearForces`.
+    progress
+        Called with (frames, frames in all, text).
 
     Returns
     -------
@@ -115,7 +169,8 @@ def sample(
     last : Tensor
         Shape (R, B, 3).
     """
-    parts = torch.as_tensor(coefficients).split([term.size for term in terms])
+    biased = coefficients if how.bias is None else coefficients + how.bias
+    parts = torch.as_tensor(biased).split([term.size for term in terms])
     forces = LinearForces(terms, parts, start.shape[1], ranges=ranges)
     engine = Langevin(
         forces, (start - start.mean(1, keepdim=True)).float(), masses,
@@ -127,7 +182,7 @@ def sample(
     def keep(k: int, x: Tensor) -> None:
         found[k] = x
 
-    run(engine, how.frames, how.every, keep)
+    run(engine, how.frames, how.every, keep, progress)
     return found, engine.x.clone()
 
 
@@ -175,8 +230,8 @@ def refine_in_rounds(
         own = replace(how, seed=how.seed + k)
         frames, start = sample(terms, coefficients, start, masses, own, ranges=ranges)
         found = energies(terms, frames.flatten(0, 1))
-        kT = GAS_CONSTANT * how.temperature
-        history.append(refine(coefficients, found, data, kT))
+        bias = 0.0 if how.bias is None else how.bias
+        history.append(refine(coefficients, found, data, how.kT, bias))
         coefficients = history[-1].coefficients
         if progress is not None:
             text = f"misfit {history[-1].misfit:.1f}, {history[-1].n_eff:.2f} of samples"

@@ -128,13 +128,22 @@ class Torsions:
     def _factors(self, x: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:
         """Values and slopes (F, M, 2 order + 1), gradients (F, M, 4, 3)."""
         angle, gradient = dihedral(x, self._index[side])
+        return *self._waves(angle), gradient
+
+    def _waves(self, angle: Tensor) -> tuple[Tensor, Tensor]:
+        """Values and slopes (F, M, 2 order + 1)."""
         value, slope = Fourier(self.order).dense(angle)
         one = torch.ones_like(angle).unsqueeze(-1)
-        return torch.cat([one, value], -1), torch.cat([0 * one, slope], -1), gradient
+        return torch.cat([one, value], -1), torch.cat([0 * one, slope], -1)
 
     def energies(self, x: Tensor, box: Tensor | None = None) -> Tensor:
         """See `Term`."""
         (one, *_), (two, *_) = (self._factors(x, side) for side in (0, 1))
+        return _product(one, two).sum(1)
+
+    def of_angles(self, first: Tensor, second: Tensor) -> Tensor:
+        """As `energies`, of angles (F, M)."""
+        one, two = (self._waves(angle)[0] for angle in (first, second))
         return _product(one, two).sum(1)
 
     def forces(self, x: Tensor, box: Tensor | None = None) -> Tensor:
