@@ -100,7 +100,7 @@ class Molecule:
             raise InputError(
                 f"turning about {self.names[first]}-{self.names[second]}",
                 wanted="a bond that is in no ring",
-                got="a ring" if first in found else "no bond",
+                got="a ring" if first in near[second] else "no bond",
             )
         return sorted(found)
 
@@ -147,8 +147,11 @@ def read_molecule(
         ) from exc  # fmt: skip
     x = np.array(found.positions.value_in_unit(unit.nanometer))
     bonds = tuple((a.index, b.index) for a, b in found.topology.bonds())
-    told = [(a.name, a.residue.name, a.residue.index) for a in found.topology.atoms()]
-    return Molecule(*zip(*told, strict=True), bonds, system, x)
+    atoms = list(found.topology.atoms())
+    return Molecule(
+        tuple(a.name for a in atoms), tuple(a.residue.name for a in atoms),
+        tuple(a.residue.index for a in atoms), bonds, system, x,
+    )  # fmt: skip
 
 
 def relaxed_surface(

@@ -69,11 +69,11 @@ class MoleculeJob:
     order: int = 5
     ceiling: float = 40.0
     block: int = 250
-    copies: int = 800
+    copies: int = 1000
     bead_settle: int = 500
     every: int = 40
-    refining: int = 20
-    running: int = 40
+    refining: int = 50
+    running: int = 100
     bins: int = 24
     deepest: float = 15.0
     seed: int = 1

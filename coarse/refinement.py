@@ -18,6 +18,8 @@ import scipy.linalg
 LEAST, STEPS = 0.5, 30
 #: Largest change, in standard errors, that counts as none.
 STILL = 1e-3
+#: Of chi squared with one degree of freedom.
+MEDIAN = 0.4549
 #: Added to the diagonal of a curvature scaled to ones.
 RIDGE = 1e-9
 
@@ -60,12 +62,15 @@ class Refined:
     misfit
         Largest difference of mean basis functions from those of the frames, in standard
         errors of the latter, where the refinement began.
+    doubt
+        By how much the information of the forces was taken down: see `disagreement`.
     """
 
     coefficients: np.ndarray
     n_eff: float
     converged: bool
     misfit: float
+    doubt: float = 1.0
 
 
 def refine(
@@ -105,6 +110,45 @@ def refine(
         if length < 1 or converged:
             break
     return Refined(now, _left(weights) / whole, converged, misfit)
+
+
+def disagreement(
+    coefficients: np.ndarray,
+    sampled: np.ndarray,
+    data: Information,
+    kT: float,
+    bias: np.ndarray | float = 0.0,
+) -> float:
+    """By how much configurations and forces differ over what their errors allow.
+
+    Chi squared of the two estimates of coefficients over its degrees of freedom, Birge's
+    ratio: about one where the model can be right, more where its terms cannot describe
+    both. Errors of forces are then those of the model, not their noise. It is taken from
+    the median of independent combinations: some are of where the model hardly goes.
+
+    Parameters
+    ----------
+    coefficients, sampled, kT, bias
+        As `refine`, of the model that was matched to the forces.
+    data
+        Of configurations and forces.
+    """
+    weights = reweighted(sampled, -np.broadcast_to(bias, coefficients.shape), kT)
+    mean = weights @ sampled
+    off = sampled - mean
+    curve = data.frames / kT**2 * (off.T * weights) @ off
+    scale = np.sqrt(np.diag(curve))
+    seen = scale > 0
+    curve = (curve / np.outer(scale, scale).clip(1e-300))[np.ix_(seen, seen)]
+    gram = (data.gram / np.outer(scale, scale).clip(1e-300))[np.ix_(seen, seen)]
+    slope = (data.frames / kT * (data.mean - mean))[seen] / scale[seen]
+    # Of these the covariance is H + H G^-1 H, H and G being the two informations.
+    ridge = RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
+    spread = curve + curve @ np.linalg.solve(gram + ridge, curve)
+    values, vectors = np.linalg.eigh(spread)
+    known = values > RIDGE * values[-1]
+    each = (slope @ vectors[:, known]) ** 2 / values[known]
+    return float(np.median(each) / MEDIAN)
 
 
 def _misfit(sampled: np.ndarray, weights: np.ndarray, data: Information) -> float:

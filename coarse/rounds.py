@@ -14,7 +14,7 @@ from .langevin import GAS_CONSTANT, Langevin
 from .linear_forces import LinearForces
 from .normal_equations import NormalEquations
 from .recording import run
-from .refinement import Information, Refined, refine, reweighted
+from .refinement import Information, Refined, disagreement, refine, reweighted
 from .solving import Fit, penalty
 from .terms import Term
 
@@ -200,6 +200,10 @@ def refine_in_rounds(
 ) -> tuple[np.ndarray, list[Refined]]:
     """Sample, refine as far as the samples reach, and again.
 
+    Forces and configurations that differ by more than their errors tell that the terms
+    cannot describe both: forces then count less, as Birge's ratio of the first round
+    says, so that populations are those of the frames.
+
     Parameters
     ----------
     coefficients
@@ -226,12 +230,17 @@ def refine_in_rounds(
         When the rounds do not suffice.
     """
     history: list[Refined] = []
+    bias, doubt = 0.0 if how.bias is None else how.bias, 1.0
     for k in range(most):
         own = replace(how, seed=how.seed + k)
         frames, start = sample(terms, coefficients, start, masses, own, ranges=ranges)
         found = energies(terms, frames.flatten(0, 1))
-        bias = 0.0 if how.bias is None else how.bias
-        history.append(refine(coefficients, found, data, how.kT, bias))
+        if k == 0:
+            doubt = max(1.0, disagreement(coefficients, found, data, how.kT, bias))
+            gram, moment = data.gram / doubt, data.moment / doubt
+            data = replace(data, gram=gram, moment=moment)
+        refined = refine(coefficients, found, data, how.kT, bias)
+        history.append(replace(refined, doubt=doubt))
         coefficients = history[-1].coefficients
         if progress is not None:
             text = f"misfit {history[-1].misfit:.1f}, {history[-1].n_eff:.2f} of samples"

@@ -14,6 +14,7 @@ LABELS = {
 }  # fmt: skip
 #: Free energies that maps show, and differences, kJ/mol.
 SHOWN, APART = 30.0, 6.0
+TICKS = [-180, -90, 0, 90, 180]
 #: kJ/mol/nm in a kcal/mol/A.
 KCAL_A = 41.84
 
@@ -77,34 +78,35 @@ def _tiles(page: Page, summary: dict) -> None:
 def _maps(curves: dict[str, np.ndarray]) -> Figure:
     figure, axes = panels(3, width=10.4, height=3.5)
     edges = [np.degrees(curves[f"edges.phi-psi.{k}"]) for k in (0, 1)]
-    atoms, beads = curves["atoms.phi-psi"], curves["refined.phi-psi"]
-    seen = np.isfinite(atoms) & np.isfinite(beads)
-    gap = np.where(
-        seen, np.subtract(beads, atoms, where=seen, out=0 * seen + 0.0), np.nan
-    )
-    looks = {"cmap": "viridis", "vmin": 0, "vmax": SHOWN}
-    off = {"cmap": "PuOr", "vmin": -APART, "vmax": APART}
-    for ax, title, values, look, label in (
-        (axes[0], "Atoms", atoms, looks, "F (kJ/mol)"),
-        (axes[1], "Beads", beads, looks, "F (kJ/mol)"),
-        (axes[2], "Beads − atoms", gap, off, "difference (kJ/mol)"),
+    atoms, beads = (_seen(curves[f"{k}.phi-psi"]) for k in ("atoms", "refined"))
+    for ax, title, values, colours, low, high in (
+        (axes[0], "Atoms", atoms, "viridis", 0.0, SHOWN),
+        (axes[1], "Beads", beads, "viridis", 0.0, SHOWN),
+        (axes[2], "Beads − atoms", beads - atoms, "PuOr", -APART, APART),
     ):
-        shown = np.where(np.isfinite(values), values, np.nan)
-        mesh = ax.pcolormesh(*edges, shown.T, rasterized=True, **look)
-        ax.figure.colorbar(mesh, ax=ax, label=label, extend="max" if ax is not axes[2]
-                           else "both", shrink=0.85)  # fmt: skip
+        mesh = ax.pcolormesh(
+            *edges, values.T, cmap=colours, vmin=low, vmax=high, rasterized=True
+        )
+        label = "difference (kJ/mol)" if low else "F (kJ/mol)"
+        ends = "both" if low else "max"
+        figure.colorbar(mesh, ax=ax, label=label, extend=ends, shrink=0.85)
         ax.set_aspect("equal")
-        ax.set_xticks([-180, -90, 0, 90, 180])
-        ax.set_yticks([-180, -90, 0, 90, 180])
+        ax.set_xticks(TICKS)
+        ax.set_yticks(TICKS)
         finish(ax, title, "φ (degrees)", "ψ (degrees)")
     return figure
+
+
+def _seen(free: np.ndarray) -> np.ndarray:
+    """NaN, which is not drawn, where nothing was."""
+    return np.where(np.isfinite(free), free, np.nan)
 
 
 def _lines(curves: dict[str, np.ndarray]) -> Figure:
     figure, axes = panels(2)
     for ax, name in zip(axes, ("phi", "psi"), strict=True):
         _curves(ax, curves, name, 180 / np.pi, matched=True)
-        ax.set_xticks([-180, -90, 0, 90, 180])
+        ax.set_xticks(TICKS)
         finish(ax, f"Free energy of {LABELS[name]}", f"{LABELS[name]} (degrees)",
                "F (kJ/mol)", legend=ax is axes[0])  # fmt: skip
     return figure
@@ -128,8 +130,7 @@ def _curves(ax, curves, name: str, scale: float, *, matched: bool) -> None:
     if matched:
         looks.append(("matched", "beads, forces alone", BLUE, ":"))
     for key, label, shade, dash in looks:
-        free = np.where(np.isfinite(curves[f"{key}.{name}"]), curves[f"{key}.{name}"],
-                        np.nan)  # fmt: skip
+        free = _seen(curves[f"{key}.{name}"])
         half = curves[f"{key}.{name}.half"]
         band(ax, middle, free, free - half, free + half, shade, label, ls=dash)
     ax.set_ylim(-1, None)
@@ -185,15 +186,15 @@ def _forces(page: Page, summary: dict) -> None:
     told = summary["refinement"]
     page.section(
         "Refinement",
-        f"{told['independent']:.0f} frames' worth of independent configurations; misfit "
-        "is the largest difference of mean basis functions in standard errors.",
+        f"{told['independent']:.0f} frames' worth of independent configurations. Forces "
+        "and configurations differ by "
+        f"{told['rounds'][0]['doubt']:.1f} times what their errors allow (Birge's ratio "
+        "of the variances), so that the information of forces counts that much less: "
+        "terms that are sums cannot describe both.",
     )
     page.table(
-        ("round", "misfit", "samples left"),
-        [
-            (str(k + 1), f"{r['misfit']:.1f}", f"{r['left']:.2f}")
-            for k, r in enumerate(told["rounds"])
-        ],
+        ("round", "samples left after it"),
+        [(str(k + 1), f"{r['left']:.2f}") for k, r in enumerate(told["rounds"])],
     )
 
 

@@ -139,21 +139,20 @@ def match_beads(inputs: dict[str, Path], settings: dict, out: Path, context) -> 
     terms = molecular_terms(
         chosen, s["bonds"], beads.species, maps=[subject.dihedrals], order=s["order"]
     )
-    for k, (name, w) in enumerate(maps.items()):
+    for turn, (name, w) in enumerate(maps.items()):
         frames = [ArrayFrames(chosen, w.forces(f))]
         equations = match(terms, frames, block=s["block"])
         # The last map is the one that is used.
-        matched = fit(equations, terms, s["replicates"] * k, s["seed"])
+        matched = fit(equations, terms, s["replicates"] * turn, s["seed"])
         summary["force_map"][name] = {
             "rms": w.rms(covariance), "held_out": w.rms(ForceCovariance.of(
                 beads, read[HELD_OUT][1])), "residual": matched.held_out,
         }  # fmt: skip
-        context.progress(k + 1, len(maps), "forces matched")
+        context.progress(turn + 1, len(maps), "forces matched")
     equations.save(out / "equations.safetensors", {})
     masses = beads.masses(subject.molecule.masses)
-    origin = {k: sha256(inputs[k] / FRAMES) for k in (TRAINING,)}
     validity = {"temperature_K": s["temperature"], "force_field": s["force_field"],
-                "trained_on_sha256": origin}  # fmt: skip
+                "trained_on_sha256": [sha256(inputs[TRAINING] / FRAMES)]}  # fmt: skip
     LinearModel(beads.species, masses, terms, matched.coefficients, matched.n_units,
                 validity).save(out / MODEL)  # fmt: skip
     write_json(out / "fit.json", {k: getattr(matched, k) for k in (
@@ -240,7 +239,7 @@ def refine_beads(inputs: dict[str, Path], settings: dict, out: Path, context) ->
     )  # fmt: skip
     LinearModel(model.beads, model.masses, model.terms, found[None], model.n_units,
                 model.validity).save(out / MODEL)  # fmt: skip
-    rounds = [{"misfit": r.misfit, "left": r.n_eff} for r in history]
+    rounds = [{"doubt": r.doubt, "left": r.n_eff} for r in history]
     return {"summary": {"refinement": {"rounds": rounds, "independent": independent}}}
 
 

@@ -34,7 +34,8 @@ def judge_beads(inputs: dict[str, Path], settings: dict, out: Path, context) -> 
     training, held_out = (_observed(part, s["dihedrals"]) for part in x)
     both = _joined(training, held_out)
     observables = _observables(s, both)
-    found, curves = {}, {}
+    found: dict[str, list] = {}
+    curves: dict[str, np.ndarray] = {}
     for name in ("refined", "matched"):
         values, weights = _beads(inputs, name, s["dihedrals"])
         verdicts = judge(

@@ -13,8 +13,8 @@ HERE = Path(__file__).resolve().parent
 PHI, PSI = (0, 1, 2, 3), (1, 2, 3, 4)  # of the beads C N CA C N
 #: Frames are few, so that all stages can be tried in seconds.
 SHORT = {
-    "length": 15_000, "settle": 1000, "segment": 2500, "stride": 25, "points": 11,
-    "block": 60, "copies": 200, "refining": 15, "running": 25, "bins": 12,
+    "length": 25_000, "settle": 1000, "segment": 2500, "stride": 25, "points": 11,
+    "block": 100, "copies": 400, "refining": 25, "running": 25, "bins": 12,
 }  # fmt: skip
 
 

@@ -97,6 +97,44 @@ def test_weights_reweigh():
     assert difference(TURNS.density(x), other, 300.0).js > 0.03
 
 
+def wide(n, seed):
+    """Samples of a wide distribution and weights to those of `samples`."""
+    x = samples(n, seed, spread=1.2)
+    return x, np.exp(-(x**2).sum(1) / 2 * (1 / 0.9**2 - 1 / 1.2**2))
+
+
+def test_noise_of_weighted_samples():
+    """As that of so many unweighted ones as count, where bins are well filled."""
+    line = Observable("x", (np.linspace(-1, 1, 5),))
+    x, w = wide(60_000, 10)
+    found = split_noise(line, x[:, :1], 300.0, weights=w)
+    # Of a bin with weights w: var ln p = sum w^2 / (sum w)^2.
+    bins = np.digitize(x[:, 0], line.edges[0])
+    shares = [w[bins == k] for k in range(1, 5)]
+    wanted = KT**2 * np.mean([2 * 2 * (s @ s) / s.sum() ** 2 for s in shares])
+    assert found.mse == pytest.approx(wanted, rel=0.35)
+    scaled = split_noise(line, x[:, :1], 300.0, weights=7 * w)
+    assert scaled.mse == pytest.approx(found.mse)
+
+
+def test_a_model_is_judged_with_weights():
+    """Biased data and a biased run of the right model pass; without weights it fails."""
+    (one, w1), (two, w2), (model, w) = wide(6000, 11), wide(6000, 12), wide(200_000, 13)
+    given = {"phi-psi": model}, {"phi-psi": one}, {"phi-psi": two}
+    turns = Observable("phi-psi", TURNS.edges, 12.0)
+    assert judge([turns], *given, 300.0, weights=(w, w1, w2))[0].ok
+    flat = np.ones(len(w))
+    assert not judge([turns], *given, 300.0, weights=(flat, w1, w2))[0].ok
+
+
+def test_bins_above_the_ceiling_do_not_count():
+    p, q = np.array([0.5, 0.499, 0.001]), np.array([0.5, 0.4999, 0.0001])
+    low = difference(p, q, 300.0, 4.184 * KT * 3)  # 3 kT
+    assert difference(p, q, 300.0).mse > 100 * low.mse > 0
+    assert difference(p, q, 300.0, 4.184 * KT * 9) == difference(p, q, 300.0)
+    assert low.js == difference(p, q, 300.0).js
+
+
 def test_too_few_samples_are_refused():
     with pytest.raises(InputError, match="too few blocks"):
         split_noise(TURNS, samples(30, 1), 300.0, block=10)

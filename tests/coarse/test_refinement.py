@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from mesobridge.coarse.refinement import Information, refine, reweighted
+from mesobridge.coarse.refinement import (
+    Information,
+    disagreement,
+    refine,
+    reweighted,
+)
+from mesobridge.coarse.rounds import independent_frames
+from mesobridge.core.errors import InputError
 
 KT = 2.5
 TRUTH = np.array([1.5, -0.8, 0.6])
@@ -107,3 +114,80 @@ def test_functions_that_never_change_are_left_alone():
     assert found[3] == pytest.approx(7.0)
     expected = refine(TRUTH, sampled[:, :3], plain, KT).coefficients
     np.testing.assert_allclose(found[:3], expected, atol=1e-6)
+
+
+#: A bias that takes the largest barrier off.
+BIAS = np.array([-1.4, 0.5, -0.3])
+
+
+def biased_information(rng, n, weighted=True):
+    q = draw(TRUTH + BIAS, n, rng)
+    functions = basis(q)
+    weights = reweighted(functions, -BIAS, KT) if weighted else np.full(n, 1 / n)
+    known = independent_frames(functions, 1, weights)
+    return Information(weights @ functions, known, np.zeros((3, 3)), np.zeros(3))
+
+
+def test_biased_frames_with_weights_tell_as_much_as_unbiased_ones():
+    """As many of them as count alike have the same error; unweighted they mislead."""
+    rng, sampled = (
+        np.random.default_rng(5),
+        basis(draw(TRUTH, 40_000, np.random.default_rng(6))),
+    )
+    known = biased_information(rng, 100_000).frames / 100_000
+    assert 0.5 < known < 1.5  # what is lost in wells is won at the barrier
+    n, error = 2000, {"biased": [], "unbiased": [], "without weights": []}
+    for _ in range(40):
+        for kind, data in (
+            ("biased", biased_information(rng, round(n / known))),
+            ("unbiased", information(draw(TRUTH, n, rng), rng)),
+            ("without weights", biased_information(rng, n, weighted=False)),
+        ):
+            found = refine(TRUTH, sampled, data, KT).coefficients
+            error[kind].append(((found - TRUTH) ** 2).sum())
+    mean = {k: np.mean(v) for k, v in error.items()}
+    assert 0.5 < mean["biased"] / mean["unbiased"] < 2.0
+    assert mean["without weights"] > 20 * mean["biased"]
+
+
+def test_samples_drawn_with_a_bias_refine_as_others():
+    rng = np.random.default_rng(7)
+    data = information(draw(TRUTH, 20_000, rng), rng)
+    start = TRUTH + np.array([0.2, -0.2, 0.1])
+    plain = refine(start, basis(draw(start, 200_000, rng)), data, KT)
+    other = basis(draw(start + BIAS, 200_000, rng))
+    found = refine(start, other, data, KT, BIAS)
+    np.testing.assert_allclose(found.coefficients, plain.coefficients, atol=0.06)
+    assert found.n_eff == pytest.approx(plain.n_eff, abs=0.25)
+    assert found.converged
+
+
+def test_independent_frames_of_weighted_and_repeated_ones():
+    """Each frame ten times is no more; weights leave (sum w)^2 / sum w^2."""
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(4000, 6))
+    assert independent_frames(x, 1) == pytest.approx(4000, rel=0.15)
+    again = np.repeat(x, 10, axis=0)
+    assert independent_frames(again, 10) == pytest.approx(4000, rel=0.15)
+    w = rng.uniform(0, 1, 4000) ** 3
+    assert independent_frames(x, 1, w) == pytest.approx(w.sum() ** 2 / (w @ w), rel=0.2)
+    with pytest.raises(InputError, match="two blocks"):
+        independent_frames(x, 3000)
+
+
+@pytest.mark.parametrize("bias", [0.0, BIAS])
+def test_disagreement_of_what_belongs_together_and_of_what_does_not(bias):
+    """About one over repeated data; as large as a wrong force asks for."""
+    rng, right, wrong = np.random.default_rng(9), [], []
+    for _ in range(40):
+        q = draw(TRUTH, 400, rng)
+        data = information(q, rng, noise=2.8)
+        matched = np.linalg.solve(data.gram, data.moment)
+        sampled = basis(draw(matched + bias, 40_000, rng))
+        right.append(disagreement(matched, sampled, data, KT, bias))
+        off = matched + np.array([1.0, 0.0, 0.0])
+        other = Information(data.mean, data.frames, data.gram, data.gram @ off)
+        sampled = basis(draw(off + bias, 40_000, rng))
+        wrong.append(disagreement(off, sampled, other, KT, bias))
+    assert np.mean(right) == pytest.approx(1.0, abs=0.45)
+    assert np.mean(wrong) > 3 * np.mean(right)

@@ -9,6 +9,7 @@ from mesobridge.coarse.gate import Observable, difference
 from mesobridge.coarse.rounds import (
     Sampling,
     energies,
+    independent_frames,
     information,
     refine_in_rounds,
     sample,
@@ -99,3 +100,32 @@ def test_rounds_that_do_not_suffice_are_told(truth):
     far[-ANGLE.size :] *= 4
     with pytest.raises(InputError, match="refinement after 1 rounds"):
         refine_in_rounds(TERMS, far, data, start, MASSES, HOW, most=1)
+
+
+def test_biased_frames_and_biased_samples_find_a_double_well(truth):
+    """Both wells and the barrier, from frames of which only weights know the wells."""
+    c, start, _ = truth
+    wells = c.copy()
+    wells[-ANGLE.size :] = coefficients_of(
+        ANGLE, lambda q: 150 * ((q - 2.0) ** 2 - 0.2) ** 2 + 3 * (q - 2.0)
+    )
+    bias = np.zeros(len(c))
+    bias[-ANGLE.size :] = (c - wells)[-ANGLE.size :]
+    how = Sampling(300.0, settle=600, frames=30, every=40, bias=bias)
+    x = sample(TERMS, wells, start, MASSES, how)[0].flatten(0, 1)[::7].double()
+    weights = how.weights(energies(TERMS, x))
+    rng = np.random.default_rng(4)
+    design = torch.cat([term.forces(x) for term in TERMS], -1)
+    force = (design @ torch.from_numpy(wells)).numpy() + rng.normal(0, 900, x.shape)
+    equations = match(TERMS, [ArrayFrames(x.numpy(), force)], block=50)
+    matched = fit(equations, TERMS, 0, 0)
+    known = independent_frames(energies(TERMS, x), 1, weights)
+    data = information(TERMS, equations, matched, x, known, weights)
+    found, history = refine_in_rounds(
+        TERMS, matched.coefficients[0], data, start, MASSES, how
+    )
+    assert history[-1].converged
+    q = torch.linspace(1.4, 2.6, 30, dtype=torch.float64)
+    value = ANGLE.dense(q)[0].numpy() @ np.stack([wells, found])[:, -ANGLE.size :].T
+    gap = np.diff(value - value.mean(0), axis=1)
+    assert np.sqrt((gap**2).mean()) < 0.6  # kJ/mol, of a barrier of 6
