@@ -36,13 +36,16 @@ def judge_beads(inputs: dict[str, Path], settings: dict, out: Path, context) -> 
     observables = _observables(s, both)
     found: dict[str, list] = {}
     curves: dict[str, np.ndarray] = {}
-    for name in ("refined", "matched"):
-        values, weights = _beads(inputs, name, s["dihedrals"])
+    models = {k: _beads(inputs, k, s["dihedrals"]) for k in ("refined", "matched")}
+    # What the training replica itself would be found to differ by: a model that has its
+    # populations cannot be nearer.
+    for name, (values, weights) in {**models, "replica": (training, known)}.items():
         verdicts = judge(
             observables, values, training, held_out, s["temperature"],
             weights=(weights, known, new), block=s["block"],
         )  # fmt: skip
         found[name] = [verdict.as_json() for verdict in verdicts]
+    for name, (values, weights) in models.items():
         size = _frames(inputs, name)
         curves |= _surfaces(f"{name}.", observables, values, weights, size, s)
     curves |= _surfaces("atoms.", observables, both, atoms, s["block"], s)
@@ -53,14 +56,11 @@ def judge_beads(inputs: dict[str, Path], settings: dict, out: Path, context) -> 
     model = load_linear(inputs["refine"] / MODEL)
     validity = {**model.validity, "gate": found["refined"], "passed": passed}
     replace(model, validity=validity).save(out / MODEL)
+    values, weights = models["refined"]
     populations = {
-        name: _positive(values["phi"], weights, size)
-        for name, (values, weights, size) in {
-            "atoms": (both, atoms, s["block"]),
-            "beads": (*_beads(inputs, "refined", s["dihedrals"]),
-                      _frames(inputs, "refined")),
-        }.items()
-    }  # fmt: skip
+        "atoms": _positive(both["phi"], atoms, s["block"]),
+        "beads": _positive(values["phi"], weights, _frames(inputs, "refined")),
+    }
     return {"summary": {"gate": found, "passed": passed, "phi > 0": populations}}
 
 
