@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -107,8 +108,11 @@ def test_report_is_one_file_and_tells_the_verdict(finished):
 def test_the_killed_replica_is_that_of_an_undisturbed_run(finished, tmp_path):
     out, _ = finished
     plan = select(example().job(True, 1).plan(), "sample_0")
+    scan = stage(out, "scan")
+    shutil.copytree(scan, tmp_path / "store" / scan.name)
     with Display(tmp_path / "run.jsonl", quiet=True) as display:
         metas = Runner(plan, tmp_path, 0, display).run().metas
+    assert metas["scan"]["key"] == scan.name
     killed = read_json(stage(out, "sample_0") / "meta.json")
     assert metas["sample_0"]["content"] == killed["content"]
 
