@@ -195,14 +195,11 @@ def refine_in_rounds(
     how: Sampling,
     *,
     most: int = 10,
+    doubtful: bool = False,
     ranges: Mapping[str, tuple[float, float]] | None = None,
     progress: Progress | None = None,
 ) -> tuple[np.ndarray, list[Refined]]:
     """Sample, refine as far as the samples reach, and again.
-
-    Forces and configurations that differ by more than their errors tell that the terms
-    cannot describe both: forces then count less, as Birge's ratio of the first round
-    says, so that populations are those of the frames.
 
     Parameters
     ----------
@@ -214,6 +211,11 @@ def refine_in_rounds(
         As `sample`.
     most
         Rounds.
+    doubtful
+        Whether forces count less where the terms cannot describe both them and the
+        configurations, as `disagreement` of the first round says: populations are then
+        those of the frames. Samples must be in equilibrium from the start, as they are
+        with a bias that leaves no barrier.
     progress
         Called with (round, rounds, text).
 
@@ -235,7 +237,7 @@ def refine_in_rounds(
         own = replace(how, seed=how.seed + k)
         frames, start = sample(terms, coefficients, start, masses, own, ranges=ranges)
         found = energies(terms, frames.flatten(0, 1))
-        if k == 0:
+        if doubtful and k == 0:
             doubt = max(1.0, disagreement(coefficients, found, data, how.kT, bias))
             gram, moment = data.gram / doubt, data.moment / doubt
             data = replace(data, gram=gram, moment=moment)

@@ -235,7 +235,7 @@ def refine_beads(inputs: dict[str, Path], settings: dict, out: Path, context) ->
     found, history = refine_in_rounds(
         model.terms, model.coefficients[0], known, _start(x, s["copies"], s["seed"]),
         torch.from_numpy(model.masses), _sampling(s, flat(model, inputs)),
-        progress=context.progress,
+        doubtful=True, progress=context.progress,
     )  # fmt: skip
     LinearModel(model.beads, model.masses, model.terms, found[None], model.n_units,
                 model.validity).save(out / MODEL)  # fmt: skip
