@@ -26,6 +26,8 @@ from .pairs import pair_index
 
 #: Width of the bins of distances, nm; potentials are looked up in their middles.
 BIN = 0.001
+#: Part of the way to a replicate of the model.
+NEARER = 0.25
 #: Least share of frames that count after reweighting to another replicate.
 EFFECTIVE = 0.1
 #: Time between frames (s), and frames of a segment.
@@ -169,8 +171,9 @@ def osmotic_coefficient(
 ) -> np.ndarray:
     """Osmotic pressure over that of ideal ions, from the virial.
 
-    Replicates carry both the noise of the run, by its blocks, and that of the model, by
-    reweighting frames to its replicates.
+    Replicates carry both the noise of the run, by its blocks, and that of the model:
+    frames are reweighted to `NEARER` of the way to a replicate and the change stretched,
+    since few would count for the whole way.
 
     Parameters
     ----------
@@ -199,12 +202,14 @@ def osmotic_coefficient(
     block = np.arange(len(counts)) * blocks // len(counts)
     n = len(model.coefficients)
     rows = bootstrap_weights(blocks, n - 1, seed)[:, block]
-    out, start = np.empty(n), 0.0
+    first = [counts @ t[used] for t in _tables(model, 0)]
+    out = np.empty(n)
     for k in range(n):
-        energy, virial = (counts @ t[used] for t in _tables(model, k))
-        start = energy if k == 0 else start
-        change = -(energy - start) / thermal
-        weight = rows[k] * np.exp(change - change.max())
+        energy, virial = (
+            NEARER * (counts @ t[used] - known)
+            for t, known in zip(_tables(model, k), first, strict=True)
+        )
+        weight = rows[k] * np.exp((energy.min() - energy) / thermal)
         share = weight.sum() ** 2 / (weight**2).sum() / len(weight)
         if share < EFFECTIVE:
             raise InputError(
@@ -212,6 +217,9 @@ def osmotic_coefficient(
                 wanted=f"{EFFECTIVE:.0%} of the frames to count for it",
                 got=f"{share:.1%}", mend="longer umbrella windows, or fewer ions",
             )  # fmt: skip
-        mean = weight @ (samples.coulomb + virial) / weight.sum()
+        pressure = samples.coulomb + first[1]
+        here = rows[k] @ pressure / rows[k].sum()
+        there = weight @ (pressure + virial) / weight.sum()
+        mean = here + (there - here) / NEARER
         out[k] = 1 + mean / (3 * samples.n_ions * thermal)
     return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -154,7 +154,7 @@ def match_beads(inputs: dict[str, Path], settings: dict, out: Path, context) -> 
     validity = {"temperature_K": s["temperature"], "force_field": s["force_field"],
                 "trained_on_sha256": [sha256(inputs[TRAINING] / FRAMES)]}  # fmt: skip
     LinearModel(beads.species, masses, terms, matched.coefficients, matched.n_units,
-                validity).save(out / MODEL)  # fmt: skip
+                validity, matched.ranges).save(out / MODEL)  # fmt: skip
     write_json(out / "fit.json", {k: getattr(matched, k) for k in (
         "strength", "residual", "held_out", "explained")})  # fmt: skip
     return {"summary": {"matching": summary}}
@@ -228,7 +228,7 @@ def refine_beads(inputs: dict[str, Path], settings: dict, out: Path, context) ->
         x, weights = data["x"], unbiased(data["bias"], s["temperature"])
     equations, _ = load_equations(place / "equations.safetensors")
     told = read_json(place / "fit.json")
-    matched = Fit(model.coefficients, n_units=model.n_units, **told)
+    matched = Fit(model.coefficients, n_units=model.n_units, ranges=model.ranges, **told)
     functions = energies(model.terms, torch.from_numpy(x))
     independent = independent_frames(functions, s["block"], weights)
     known = information(model.terms, equations, matched, x, independent, weights)
@@ -237,8 +237,7 @@ def refine_beads(inputs: dict[str, Path], settings: dict, out: Path, context) ->
         torch.from_numpy(model.masses), _sampling(s, flat(model, inputs)),
         doubtful=True, progress=context.progress,
     )  # fmt: skip
-    LinearModel(model.beads, model.masses, model.terms, found[None], model.n_units,
-                model.validity).save(out / MODEL)  # fmt: skip
+    replace(model, coefficients=found[None]).save(out / MODEL)
     rounds = [{"doubt": r.doubt, "left": r.n_eff} for r in history]
     return {"summary": {"refinement": {"rounds": rounds, "independent": independent}}}
 
