@@ -30,7 +30,7 @@ def figures(*, quick: bool) -> list[dict]:
     with tempfile.TemporaryDirectory() as folder:
         found = salt_activity(
             model, np.array(molar) * MOLAR, folder, salt="NaCl",
-            n_pairs=16 if quick else 32, length=5e-11 if quick else 1e-9,
+            n_pairs=16 if quick else 32, length=5e-11 if quick else 5e-10,
         )  # fmt: skip
     spent = time.process_time() - begun
     rows = [r for r in comparison(found, VOLUME, EXPERIMENT) if r["molality"] < HIGHEST]

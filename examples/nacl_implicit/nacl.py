@@ -40,7 +40,7 @@ def main() -> None:
     molar = (0.1, 0.4, 1.05) if options.short else (0.05, 0.1, 0.2, 0.35, 0.6, 1.05)
     found = salt_activity(
         model, np.array(molar) * MOLAR, options.out / "runs", salt="NaCl",
-        n_pairs=16 if options.short else 32, length=6e-11 if options.short else 1e-9,
+        n_pairs=16 if options.short else 32, length=6e-11 if options.short else 5e-10,
         processes=options.processes, show=True,
     )  # fmt: skip
     rows = comparison(found, VOLUME, EXPERIMENT)
