@@ -16,9 +16,8 @@ import numpy as np
 import openmm
 from openmm import app, unit
 
-from ..core.artefact import replacing
 from ..core.errors import InputError, StageError
-from ..core.md import MDSettings, MDState, make_context, stored
+from ..core.md import MDSettings, MDState, make_context, store, stored
 from ..core.units import BOLTZMANN, KJ_MOL, PS
 
 #: Group of the bias, so that forces and energies can be asked for without it.
@@ -239,7 +238,7 @@ def windows(pair: IonPair, folder: Path, segments: int) -> Iterator[np.ndarray]:
             if part is None:
                 assert before is not None  # noqa: S101 - the window below ran
                 part = _segment(pair, box, before, k, turn)
-                _store(path, part)
+                store(path, part)
             ends[k] = MDState(part["x"], box.start.box, part["v"])
             yield part["r"]
 
@@ -304,14 +303,9 @@ def _kept_box(pair: IonPair, folder: Path) -> PairBox:
         return read_box(pair, folder)
     box = pair_box(pair)
     start, charges = box.start, np.array(box.charges)
-    _store(path, {"x": start.positions, "box": start.box, "charges": charges,
+    store(path, {"x": start.positions, "box": start.box, "charges": charges,
                   "pair": np.array(repr(pair))})  # fmt: skip
     return box
-
-
-def _store(path: Path, part: dict[str, np.ndarray]) -> None:
-    with replacing(path) as temporary, open(temporary, "wb") as handle:
-        np.savez(handle, **part)
 
 
 def read_windows(pair: IonPair, folder: Path) -> list[np.ndarray]:

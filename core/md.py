@@ -171,7 +171,7 @@ def run_segments(
         if part is None:
             part = _segment(system, state, settings, len(parts), steps, stride)
             if path is not None:
-                _store(path, part)
+                store(path, part)
         parts.append(part)
         state = MDState(
             part["last_positions"], part["last_box"], part["last_velocities"],
@@ -199,7 +199,8 @@ def stored(path: Path | None) -> dict[str, np.ndarray] | None:
         return None
 
 
-def _store(path: Path, part: dict[str, np.ndarray]) -> None:
+def store(path: Path, part: dict[str, np.ndarray]) -> None:
+    """Arrays for `stored`, written whole."""
     with replacing(path) as temporary, open(temporary, "wb") as handle:
         np.savez(handle, **part)
 
