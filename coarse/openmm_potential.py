@@ -11,6 +11,11 @@ import openmm
 import torch
 from torch import Tensor
 
+from ..core.md import MDSettings, make_context
+
+#: A context wants an integrator, which is not used here.
+NO_STEPS = MDSettings(temperature=300.0, timestep=1e-15, friction=0.0, seed=0)
+
 
 class OpenMMForces:
     """Energies and forces of a system, replica after replica, as a `BatchedPotential`.
@@ -23,10 +28,7 @@ class OpenMMForces:
     """
 
     def __init__(self, system: openmm.System):
-        platform = openmm.Platform.getPlatformByName("CPU")
-        options = {"Threads": "1", "DeterministicForces": "true"}
-        integrator = openmm.VerletIntegrator(0.001)
-        self._context = openmm.Context(system, integrator, platform, options)
+        self._context = make_context(system, NO_STEPS)
 
     def energy(self, x: Tensor) -> Tensor:
         """See `BatchedPotential`."""
