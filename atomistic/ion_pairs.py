@@ -206,8 +206,8 @@ def _scaled(x: np.ndarray, factor: float) -> np.ndarray:
     return out
 
 
-def windows(pair: IonPair, folder: Path, segments: int) -> Iterator[np.ndarray]:
-    """Run every window to `segments` segments, in turns; distances as they come.
+def windows(pair: IonPair, folder: Path, segments: Sequence[int]) -> Iterator[np.ndarray]:
+    """Run every window to its number of segments, in turns; distances as they come.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def windows(pair: IonPair, folder: Path, segments: int) -> Iterator[np.ndarray]:
     folder
         Of segments; those that are there and whole are not run again.
     segments
-        Of each window; more may be asked for later.
+        Of each window, one at least; more may be asked for later.
 
     Yields
     ------
@@ -225,13 +225,18 @@ def windows(pair: IonPair, folder: Path, segments: int) -> Iterator[np.ndarray]:
 
     Raises
     ------
+    InputError
+        When `segments` does not name one or more for each window.
     StageError
         When a run becomes unstable.
     """
+    if len(segments) != len(pair.centres) or min(segments) < 1:
+        raise InputError("segments of windows", got=str(list(segments)),
+                         wanted=f"{len(pair.centres)} numbers from 1 on")  # fmt: skip
     box = _kept_box(pair, folder)
     ends: list[MDState | None] = [None] * len(pair.centres)
-    for turn in range(segments):
-        for k in range(len(pair.centres)):
+    for turn in range(max(segments)):
+        for k in (k for k, count in enumerate(segments) if turn < count):
             path = folder / f"window-{k:03d}-{turn:05d}.npz"
             before = ends[k] or (ends[k - 1] if k else box.start)
             part = stored(path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,11 @@ from mesobridge.coarse.model import CGModel
 from mesobridge.core.progress import shown
 
 #: First window of each pair, nm: where w is about 10 kT.
-FIRST = {("NA", "CL"): 0.24, ("NA", "NA"): 0.30, ("CL", "CL"): 0.40}
+FIRST = {("NA", "NA"): 0.30, ("CL", "CL"): 0.40, ("NA", "CL"): 0.24}
 LAST, SPACING = 0.81, 0.03  # nm
+#: Windows of Na-Cl from here on carry nearly all of the noise of ln gamma, by
+#: d ln gamma / d w_ij(r) ~ rho g_ij(r) 4 pi r^2 / 2: others get a share of their segments.
+FROM, SHARE = 0.41, 0.15
 #: Distances that depend on each other need not all be weighed.
 THIN = 3
 #: Of SPC/E at 298 K: Reddy & Berkowitz, Chem. Phys. Lett. 155 (1989) 173.
@@ -66,11 +70,19 @@ def folder_of(out: Path, ions: tuple[str, str], seed: int) -> Path:
     return out / f"seed-{seed}" / "-".join(ions)
 
 
+def segments_of(pair: IonPair, most: int) -> list[int]:
+    """How many each window gets: `most` where ln gamma hears its noise."""
+    few = max(1, round(SHARE * most))
+    unlike = len(set(pair.ions)) == 2
+    return [most if unlike and c > FROM else few for c in pair.centres]
+
+
 def main() -> None:
-    """Run the windows in turns, two segments of Na-Cl for each of the others."""
+    """Run the windows of one pair after the other."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/ion_pairs"))
-    parser.add_argument("--segments", type=int, default=40, help="of each Na-Cl window")
+    parser.add_argument("--segments", type=int, default=40,
+                        help=f"of each Na-Cl window beyond {FROM} nm")  # fmt: skip
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--write", type=Path, help="model of what there is; no runs")
     options = parser.parse_args()
@@ -78,23 +90,16 @@ def main() -> None:
         there = sorted(int(p.name[5:]) for p in options.out.glob("seed-*"))
         model_of(options.out, there, 50).save(options.write)
         return
-    counts = {ions: options.segments // (3 - len(set(ions))) for ions in FIRST}
     pairs = {ions: pair_of(ions, options.seed) for ions in FIRST}
-    total = sum(n * len(pairs[ions].centres) for ions, n in counts.items())
-    runs = {
-        ions: windows(pairs[ions], folder_of(options.out, ions, options.seed), n)
-        for ions, n in counts.items()
-    }
+    counts = {ions: segments_of(pairs[ions], options.segments) for ions in FIRST}
+    total = sum(map(sum, counts.values()))
+    runs = [
+        windows(pairs[ions], folder_of(options.out, ions, options.seed), counts[ions])
+        for ions in FIRST
+    ]
     with shown("ion pairs", True) as tell:
-        done = 0
-        while runs:
-            for ions in list(runs):
-                for _ in range(len(set(ions))):
-                    if next(runs[ions], None) is None:
-                        del runs[ions]
-                        break
-                    done += 1
-                    tell(done, total, "-".join(ions))
+        for done, _ in enumerate(itertools.chain(*runs), 1):
+            tell(done, total, "windows")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ PAIR = IonPair(("NA", "CL"), (0.28, 0.31), waters=60, cutoff=0.5, sample=0.02,
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pairs")
-    list(windows(PAIR, folder, 2))
+    list(windows(PAIR, folder, (3, 2)))
     return folder
 
 
@@ -28,20 +28,20 @@ def test_box_has_two_ions_in_water():
 
 def test_distances_stay_near_their_windows(finished):
     found = read_windows(PAIR, finished)
-    assert [len(d) for d in found] == [20, 20]
+    assert [len(d) for d in found] == [30, 20]
     for centre, distances in zip(PAIR.centres, found, strict=True):
         assert np.abs(distances - centre).max() < 0.15
         assert distances.std() > 0
 
 
 def test_killed_and_taken_up_it_ends_equal(finished, tmp_path):
-    run = windows(PAIR, tmp_path, 2)
+    run = windows(PAIR, tmp_path, (3, 2))
     for _ in range(3):
         next(run)
     run.close()
     damaged = tmp_path / "window-001-00000.npz"
     damaged.write_bytes(damaged.read_bytes()[:100])
-    list(windows(PAIR, tmp_path, 2))
+    list(windows(PAIR, tmp_path, (3, 2)))
     for ours, theirs in zip(
         read_windows(PAIR, tmp_path), read_windows(PAIR, finished), strict=True
     ):
@@ -51,7 +51,14 @@ def test_killed_and_taken_up_it_ends_equal(finished, tmp_path):
 def test_a_folder_of_another_set_up_is_refused(finished):
     other = IonPair(("NA", "CL"), (0.28, 0.31), waters=60, cutoff=0.5, seed=9)
     with pytest.raises(InputError, match="another set-up"):
-        next(windows(other, finished, 1))
+        next(windows(other, finished, (1, 1)))
+
+
+def test_every_window_needs_its_number_of_segments(tmp_path):
+    for wrong in ((2,), (2, 0), (1, 1, 1)):
+        with pytest.raises(InputError, match="2 numbers from 1 on"):
+            next(windows(PAIR, tmp_path, wrong))
+    assert not list(tmp_path.iterdir())
 
 
 def test_windows_beyond_half_the_box_and_unknown_ions_are_refused():
