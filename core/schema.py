@@ -239,6 +239,16 @@ SCHEMAS: dict[str, Schema] = {
                 "group": Var(
                     ("frame",), kind="str", optional=True, doc="what a frame was made for"
                 ),
+                "force_std": Var(
+                    ("frame", "atom"), "N", sign="nonnegative", optional=True
+                ),
+                "distance": Var(
+                    ("frame", "atom"),
+                    "1",
+                    sign="nonnegative",
+                    optional=True,
+                    doc="from the training set of the potential that gave force_std",
+                ),
             },
             attrs=("source",),
             sizes={"xyz": 3, "row": 3},

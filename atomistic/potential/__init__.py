@@ -3,9 +3,10 @@
 from .ase_calculator import MesobridgeCalculator
 from .baseline import without_baseline
 from .evaluation import CalculatorPotential, Evaluation
+from .files import load_potential, save_potential
 from .named import NamedBaseline
 from .openmm_force import to_openmm
-from .potential import Potential, load_potential, save_potential
+from .potential import Potential
 from .predictions import errors
 from .train import TrainingResult, TrainingSettings, train
 from .verlet import VerletList

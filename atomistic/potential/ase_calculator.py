@@ -13,12 +13,20 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from ..oracle import total_charge
 from .baseline import Baseline
-from .potential import Potential, load_potential
+from .files import load_potential
+from .potential import Potential
 from .verlet import VerletList
+
+#: Of atoms, where it was calibrated: standard deviation of a component of the force
+#: (eV/A), and distance from the training set.
+UNCERTAINTY = ("force_std", "distances")
 
 
 class MesobridgeCalculator(Calculator):
     """ASE calculator of a `potential/1` file (eV, A; stress with tension positive).
+
+    ``get_property("force_std", atoms)`` and ``get_property("distances", atoms)`` say how
+    sure a potential is of its forces, where that was calibrated.
 
     Parameters
     ----------
@@ -54,6 +62,7 @@ class MesobridgeCalculator(Calculator):
         "stress",
         "charges",
         "dipole",
+        *UNCERTAINTY,
     ]
 
     def __init__(
@@ -97,6 +106,7 @@ class MesobridgeCalculator(Calculator):
             atoms.pbc,
             self._last,
             stress="stress" in properties,
+            spread="force_std" in properties,
             verlet=self._verlet,
         )
         self.results = {
@@ -104,12 +114,12 @@ class MesobridgeCalculator(Calculator):
             "free_energy": found.energy,
             "forces": found.forces,
         }
-        if found.energies is not None:
-            self.results["energies"] = found.energies
-        if found.charges is not None:
-            self.results["charges"] = found.charges
-            if not any(atoms.pbc) and not self._last:  # others depend on the origin
-                self.results["dipole"] = found.charges @ atoms.positions
+        for name in ("energies", "charges", *UNCERTAINTY):
+            if getattr(found, name) is not None:
+                self.results[name] = getattr(found, name)
+        # The dipole of others depends on the origin.
+        if found.charges is not None and not any(atoms.pbc) and not self._last:
+            self.results["dipole"] = found.charges @ atoms.positions
         if found.stress is not None:
             self.results["stress"] = full_3x3_to_voigt_6_stress(found.stress)
         missing = [p for p in properties if p not in self.results]
@@ -117,5 +127,5 @@ class MesobridgeCalculator(Calculator):
             raise PropertyNotImplementedError(
                 f"no {', '.join(missing)}: a cell without volume has no stress, a "
                 "baseline or charges no energies of atoms, others no charges; dipoles "
-                "are of neutral clusters"
+                "are of neutral clusters; distances need a calibration"
             )

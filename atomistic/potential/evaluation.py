@@ -32,6 +32,12 @@ class Evaluation:
         calculators.
     charges
         Of atoms, shape (N,), e; ``None`` unless the potential predicts them.
+    distances
+        Of atoms from the training set, shape (N,); ``None`` unless the potential's
+        uncertainty was calibrated.
+    force_std
+        Of a component of the force on each atom, shape (N,), eV/A; ``None`` where it was
+        not asked for.
     """
 
     energy: float
@@ -39,6 +45,8 @@ class Evaluation:
     stress: np.ndarray | None
     energies: np.ndarray | None = None
     charges: np.ndarray | None = None
+    distances: np.ndarray | None = None
+    force_std: np.ndarray | None = None
 
 
 class CalculatorPotential:

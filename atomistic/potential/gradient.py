@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +17,46 @@ from torch import Tensor, nn
 from .basis import directions, smooth_cutoff, tensor_products
 from .charges import Charges, Response, response
 from .data import System
+from .derivatives import forces_on_atoms
 from .model import CartesianACE, Layer
 
-Run = Callable[..., tuple[Tensor, Tensor, Tensor]]
+Run = Callable[..., tuple[Tensor, Tensor, Tensor, Tensor]]
+
+#: Neighbours of all atoms up to which heads go back together: of few, most of the time
+#: is that of starting operations; of many, together they no longer fit in the cache.
+TOGETHER = 3000
+
+
+class Found(NamedTuple):
+    """What the network says of N atoms with up to K neighbours.
+
+    Attributes
+    ----------
+    energies
+        Shape (N,), eV, float64.
+    slopes
+        Derivative of their sum with respect to the vectors, shape (N, K, 3), eV/A.
+    features
+        Of the last layer, shape (N, H).
+    spread
+        Mean square over heads and components of the forces that heads add, shape (N,),
+        (eV/A)^2; ``None`` without heads.
+    """
+
+    energies: Tensor
+    slopes: Tensor
+    features: Tensor
+    spread: Tensor | None = None
 
 
 def energies_and_slopes(
-    model: CartesianACE, vectors: Tensor, species: Tensor, index: Tensor, run: Run
-) -> tuple[Tensor, Tensor]:
+    model: CartesianACE,
+    vectors: Tensor,
+    species: Tensor,
+    index: Tensor,
+    run: Run,
+    heads: Tensor | None = None,
+) -> Found:
     """Energies of atoms and the derivative of their sum with respect to `vectors`.
 
     Parameters
@@ -33,21 +65,23 @@ def energies_and_slopes(
         As `CartesianACE.forward`, padded.
     run
         `by_hand`, or that `Compiled`.
-
-    Returns
-    -------
-    energies : Tensor
-        Shape (N,), eV, float64.
-    slopes : Tensor
-        Shape (N, K, 3), eV/A.
+    heads
+        Weights (M, H) on the features whose forces are asked for; never compiled.
     """
     order, place, counts = model.sorted(species)
     with torch.no_grad():
-        kind, near = species[order], place[index[order]]
-        energies, slopes, inside = run(model, vectors[order], kind, near, counts)
+        given = model, vectors[order], species[order], place[index[order]], counts
+        spread = None
+        if heads is None:
+            energies, slopes, inside, features = run(*given)
+        else:
+            energies, features, inside, kept = _energies(*given)
+            slopes = _slopes(model, kept, torch.zeros_like(features), *given[3:])
+            spread = _spread(model, kept, slopes, heads, *given[3:])[place]
         if inside:
-            return by_autograd(model, vectors, species, index)
-        return energies[place] + model.shift[species], slopes[place]
+            return Found(*by_autograd(model, vectors, species, index), spread)
+        energies = energies[place] + model.shift[species]
+        return Found(energies, slopes[place], features[place], spread)
 
 
 def charged_energies_and_slopes(
@@ -56,7 +90,8 @@ def charged_energies_and_slopes(
     species: Tensor,
     index: Tensor,
     systems: Sequence[System],
-) -> tuple[Tensor, Tensor, Response]:
+    heads: Tensor | None = None,
+) -> tuple[Found, Response]:
     """`energies_and_slopes` of frames whose atoms have charges, never compiled.
 
     The slopes hold all that depends on `vectors`; the energies of atoms are without
@@ -68,6 +103,8 @@ def charged_energies_and_slopes(
         As `CartesianACE.forward`, padded.
     systems
         The same atoms in space, frame by frame.
+    heads
+        As there; what they do to charges is not theirs.
     """
     order, place, counts = model.sorted(species)
 
@@ -81,6 +118,10 @@ def charged_energies_and_slopes(
         energies, features, inside, kept = _energies(
             model, vectors[order], kind, near, counts
         )
+        spread = None
+        if heads is not None:
+            bare = _slopes(model, kept, torch.zeros_like(features), near, counts)
+            spread = _spread(model, kept, bare, heads, near, counts)[place]
         if inside:
             edges = vectors.clone().requires_grad_(True)
             with torch.enable_grad():
@@ -88,22 +129,37 @@ def charged_energies_and_slopes(
                 charged = respond(features)
                 outputs, weights = [energies.sum(), features], [None, charged.features]
                 (slopes,) = torch.autograd.grad(outputs, edges, weights)
-            return energies.detach(), slopes + charged.vectors, charged
+            slopes = slopes + charged.vectors
+            return Found(energies.detach(), slopes, features.detach(), spread), charged
         charged = respond(features[place])
-        slopes = _slopes(model, kept, charged.features[order], near, counts)
+        slopes = _slopes(model, kept, charged.features[order], near, counts)[place]
         energies = energies[place] + model.shift[species]
-        return energies, slopes[place] + charged.vectors, charged
+        slopes = slopes + charged.vectors
+        return Found(energies, slopes, features[place], spread), charged
 
 
 def by_autograd(
     model: CartesianACE, vectors: Tensor, species: Tensor, index: Tensor
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """`energies_and_slopes` without the chain rule by hand, cores included."""
     vectors = vectors.clone().requires_grad_(True)
     with torch.enable_grad():
-        energies, _ = model(vectors, species, index)
+        energies, features = model(vectors, species, index)
         (slopes,) = torch.autograd.grad(energies.sum(), vectors)
-    return energies.detach(), slopes
+    return energies.detach(), slopes, features.detach()
+
+
+def _spread(model, kept, slopes, heads: Tensor, index, counts) -> Tensor:
+    """Mean square of the forces that heads add to those of `slopes`, shape (N,)."""
+    n = len(index)
+
+    def square(head: Tensor) -> Tensor:
+        added = _slopes(model, kept, head.expand(n, -1), index, counts) - slopes
+        return forces_on_atoms(added, index, None, n).square().mean(1)
+
+    if index.numel() <= TOGETHER:
+        return torch.vmap(square)(heads).mean(0)
+    return torch.stack([square(head) for head in heads]).mean(0)
 
 
 class Compiled:
@@ -134,7 +190,7 @@ def by_hand(
     species: Tensor,
     index: Tensor,
     counts: list[int],
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Energies and slopes of atoms sorted by species, without shifts and cores.
 
     Parameters
@@ -152,10 +208,12 @@ def by_hand(
         Shape (N, K, 3), eV/A.
     inside : Tensor
         Whether any pair is closer than those of the training set.
+    features : Tensor
+        Shape (N, H), of the last layer.
     """
     energies, features, inside, kept = _energies(model, vectors, species, index, counts)
     slopes = _slopes(model, kept, torch.zeros_like(features), index, counts)
-    return energies, slopes, inside
+    return energies, slopes, inside, features
 
 
 def _energies(model: CartesianACE, vectors, species, index, counts):
@@ -196,19 +254,19 @@ def _slopes(model: CartesianACE, kept, by_features, index, counts) -> Tensor:
         radial, sent, learned, kept = passes[number]
         back, by_before = _back(layers[number], kept, by_features, counts)
         by_radial = torch.bmm(angular, back.transpose(1, 2))
-        by_angular += torch.bmm(radial, back)
+        by_angular = by_angular + torch.bmm(radial, back)
         if not number:
             own = by_radial.unflatten(-1, (model.n_species, -1))
-            by_waves += (own * sent.unsqueeze(-1)).sum(-2)
+            by_waves = by_waves + (own * sent.unsqueeze(-1)).sum(-2)
             break
-        by_waves += (by_radial * sent) @ model.waves[number - 1].T
+        by_waves = by_waves + (by_radial * sent) @ model.waves[number - 1].T
         by_sent = (by_radial * learned).flatten(0, 1)
-        by_sent = torch.zeros_like(radial[:, 0]).index_add_(0, index.flatten(), by_sent)
+        by_sent = torch.zeros_like(radial[:, 0]).index_add(0, index.flatten(), by_sent)
         send = cast(nn.Linear, model.send[number - 1])
         by_features = by_features + by_before + by_sent @ send.weight
     across = _through_directions(unit, by_angular)
     along = (by_waves * bends).sum(-1, keepdim=True)
-    along -= (unit * across).sum(-1, keepdim=True) / r.unsqueeze(-1)
+    along = along - (unit * across).sum(-1, keepdim=True) / r.unsqueeze(-1)
     return across / r.unsqueeze(-1) + unit * along
 
 

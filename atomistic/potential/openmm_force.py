@@ -16,11 +16,14 @@ from ..oracle import Oracle
 from .baseline import Baseline
 from .data import species_numbers
 from .evaluation import CalculatorPotential, Evaluation
-from .potential import Potential, load_potential
+from .files import load_potential
+from .potential import Potential
 from .verlet import VerletList
 
 _ENERGY = EV / KJ_MOL  # kJ/mol per eV
 _LENGTH = 10.0  # A per nm
+
+Watch = Callable[[Evaluation], None]
 
 
 def to_openmm(
@@ -34,11 +37,13 @@ def to_openmm(
     compile: bool = False,
     device: str = "cpu",
     skin: float = 1.0,
+    watch: Watch | None = None,
+    watch_every: int = 1,
 ) -> openmm.PythonForce:
     """OpenMM force of a `potential/1` file or of an ASE calculator.
 
     The force of a file serialises to XML by its path and hash: a file that changed is
-    refused. Calculators, also as `baseline`, serialise where they can be pickled; a
+    refused. Calculators, also as `baseline`, and `watch` serialise where they can be pickled; a
     function that makes one always can, such as ``functools.partial(TBLite,
     method="GFN2-xTB")``. Read no such XML of a stranger: it runs what it names.
 
@@ -58,6 +63,11 @@ def to_openmm(
         As `load_potential`; of files only.
     skin
         Of the neighbour list, A (`VerletList`).
+    watch
+        Called with each `Evaluation`, which has distances from the training set where
+        uncertainty was calibrated. What it raises stops the run with its message.
+    watch_every
+        Evaluations between two that also have standard deviations of forces.
 
     Raises
     ------
@@ -80,7 +90,7 @@ def to_openmm(
     else:
         make = functools.partial(CalculatorPotential, source)
     force = openmm.PythonForce(
-        _Force(make, species, [f == "T" for f in pbc], charge, skin)
+        _Force(make, species, [f == "T" for f in pbc], charge, skin, watch, watch_every)
     )
     force.setUsesPeriodicBoundaryConditions("T" in pbc)
     force.setForceGroup(force_group)
@@ -104,9 +114,10 @@ class _Force:
     A class of this module, because OpenMM serialises it by its name.
     """
 
-    def __init__(self, make: Callable, species, pbc: list[bool], charge, skin):
+    def __init__(self, make: Callable, species, pbc, charge, skin, watch, every):
         self.make, self.species, self.pbc = make, list(species), pbc
         self.charge, self.skin = charge, skin
+        self.watch, self.every, self.calls = watch, every, 0
         self._kept: tuple | None = None
 
     def __getstate__(self) -> dict:
@@ -119,6 +130,8 @@ class _Force:
         found = self._evaluate(state.getPositions(asNumpy=True)._value * _LENGTH, box)
         if not (np.isfinite(found.energy) and np.isfinite(found.forces).all()):
             raise ValueError("the potential gave an energy or force that is not finite")
+        if self.watch is not None:
+            self.watch(found)
         return found.energy * _ENERGY, found.forces.astype(float) * (_ENERGY * _LENGTH)
 
     def _evaluate(self, positions: np.ndarray, box: np.ndarray) -> Evaluation:
@@ -130,6 +143,10 @@ class _Force:
             else:
                 self._kept = potential, self.species, None
         potential, kinds, verlet = self._kept
-        more = {} if verlet is None else {"verlet": verlet}
+        more: dict = {} if verlet is None else {"verlet": verlet}
+        if self.watch is not None and verlet is not None:
+            known = potential.uncertainty is not None
+            more["spread"] = known and self.calls % self.every == 0
+            self.calls += 1
         where = positions, kinds, box, self.pbc, self.charge
         return potential.evaluate(*where, stress=False, **more)

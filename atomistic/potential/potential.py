@@ -1,24 +1,21 @@
-"""A trained potential: file and evaluation."""
+"""A trained potential, ready to be evaluated."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from ...core.artefact import read_model, write_model
 from ...core.errors import InputError, SchemaError
-from .baseline import Baseline, checked_baseline, record_beside
 from .charges import Response
 from .data import System, species_numbers
 from .derivatives import forces_on_atoms
 from .evaluation import CalculatorPotential, Evaluation
 from .gradient import (
-    Compiled,
+    Found,
     Run,
     by_hand,
     charged_energies_and_slopes,
@@ -26,10 +23,9 @@ from .gradient import (
 )
 from .model import CartesianACE
 from .neighbours import end_to_end
-from .settings import TrainingResult, TrainingSettings, build_model, check_device
+from .uncertainty import Uncertainty
 from .verlet import VerletList, all_pairs
 
-UNITS = {"energy": "eV", "length": "angstrom"}
 #: Vectors to neighbours, species, neighbours.
 Rows = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -53,6 +49,8 @@ class Potential:
         What is added to the network, or ``None``.
     run
         `gradient.by_hand`, or that compiled.
+    uncertainty
+        How sure it is of its forces, where that was calibrated.
     """
 
     model: CartesianACE
@@ -60,6 +58,7 @@ class Potential:
     header: Mapping
     baseline: CalculatorPotential | None = None
     run: Run = by_hand
+    uncertainty: Uncertainty | None = None
 
     def evaluate(
         self,
@@ -70,6 +69,7 @@ class Potential:
         charge: float = 0.0,
         *,
         stress: bool = True,
+        spread: bool = False,
         verlet: VerletList | None = None,
     ) -> Evaluation:
         """Energy, forces and stress of one configuration.
@@ -89,6 +89,9 @@ class Potential:
             Total, e; of a potential that predicts charges.
         stress
             Whether it is wanted: some baselines take long over it.
+        spread
+            Whether standard deviations of forces are wanted, of a potential whose
+            uncertainty was calibrated: as long as one more evaluation, or two.
         verlet
             Neighbour list of this system, kept between calls.
 
@@ -98,14 +101,15 @@ class Potential:
             When a species is unknown.
         InputError
             When a position is not finite, two atoms are at the same place, a periodic
-            direction has no box vector, or charges cannot be summed: see
-            `ewald.far_energy`.
+            direction has no box vector, charges cannot be summed (see
+            `ewald.far_energy`), or uncertainty was not calibrated.
         """
         if box is None:
             box, pbc = np.zeros((3, 3)), (False, False, False)
         numbers = self.numbers(species)
         rows, index = (verlet or VerletList(self.model.cutoff)).rows(positions, box, pbc)
-        (found,) = self._found(rows, index, numbers, [positions], [box], pbc, charge)
+        where = [positions], [box], pbc, charge, spread
+        (found,) = self._found(rows, index, numbers, *where)
         return self._with_baseline(found, positions, numbers, box, pbc, charge, stress)
 
     def evaluate_many(
@@ -117,6 +121,7 @@ class Potential:
         charge: float = 0.0,
         *,
         stress: bool = True,
+        spread: bool = False,
         verlets: Sequence[VerletList] | None = None,
     ) -> list[Evaluation]:
         """`evaluate` of B configurations at once: replicas, or different systems.
@@ -132,7 +137,7 @@ class Potential:
             Of one configuration for all of them, or B of these.
         boxes
             Shape (3, 3) for all, or (B, 3, 3), A; ``None`` when nothing repeats.
-        pbc, charge, stress
+        pbc, charge, stress, spread
             As `evaluate`.
         verlets
             B neighbour lists.
@@ -153,7 +158,8 @@ class Potential:
             ]
             rows, index = end_to_end(near, self.model.cutoff)
         numbers = np.concatenate(kinds)
-        found = self._found(rows, index, numbers, positions, boxes, pbc, charge)
+        where = positions, boxes, pbc, charge, spread
+        found = self._found(rows, index, numbers, *where)
         return [
             self._with_baseline(e, x, numbers, box, pbc, charge, stress)
             for e, x, numbers, box in zip(found, positions, kinds, boxes, strict=True)
@@ -180,6 +186,8 @@ class Potential:
         numbers: np.ndarray,
         boxes: Sequence[np.ndarray] | np.ndarray,
         sizes: Sequence[int] | None = None,
+        *,
+        spread: bool = False,
     ) -> list[Evaluation]:
         """The network alone, of configurations end to end with their neighbours.
 
@@ -193,25 +201,46 @@ class Potential:
             B boxes (3, 3), A.
         sizes
             Atoms of each configuration; one holds all without.
+        spread
+            As `evaluate`.
         """
         given = self._given(rows, numbers, index)
-        found = energies_and_slopes(self.model, *given, self.run)
-        return _evaluations(given, *found, boxes, sizes or [len(numbers)])
+        heads = self._heads() if spread else None
+        found = energies_and_slopes(self.model, *given, self.run, heads)
+        return self._evaluations(given, found, boxes, sizes or [len(numbers)])
+
+    def calibrated(self) -> Uncertainty:
+        """`uncertainty`.
+
+        Raises
+        ------
+        InputError
+            When it was not calibrated.
+        """
+        if self.uncertainty is None:
+            raise InputError("uncertainty of forces", got="a potential that was not",
+                             wanted="a potential whose uncertainty was calibrated",
+                             mend="calibrate it")  # fmt: skip
+        return self.uncertainty
+
+    def _heads(self) -> torch.Tensor:
+        return self.calibrated().heads.to(self.model.wave_numbers)
 
     def _found(
-        self, rows, index, numbers, positions, boxes, pbc, charge
+        self, rows, index, numbers, positions, boxes, pbc, charge, spread
     ) -> list[Evaluation]:
         """All but the baseline, of configurations end to end."""
         sizes = [*map(len, positions)]
         if self.model.charges is None:
-            return self.of_rows(rows, index, numbers, boxes, sizes)
+            return self.of_rows(rows, index, numbers, boxes, sizes, spread=spread)
         systems = [
             System(np.array(x, float), np.array(box, float), tuple(pbc), charge)
             for x, box in zip(positions, boxes, strict=True)
         ]
         given = self._given(rows, numbers, index)
-        found = charged_energies_and_slopes(self.model, *given, systems)
-        return _evaluations(given, *found[:2], boxes, sizes, found[2])
+        heads = self._heads() if spread else None
+        found, charged = charged_energies_and_slopes(self.model, *given, systems, heads)
+        return self._evaluations(given, found, boxes, sizes, charged)
 
     def _given(self, rows, numbers, index) -> Rows:
         """Vectors, species and neighbours (N, K) on the device of the network."""
@@ -233,16 +262,38 @@ class Potential:
         symbols = [self.species[k] for k in numbers]
         base = self.baseline.evaluate(positions, symbols, box, pbc, charge, stress=stress)
         both = found.stress is not None and base.stress is not None
-        return Evaluation(
-            found.energy + base.energy,
-            found.forces + base.forces,
-            found.stress + base.stress if both else None,
-            charges=found.charges,
+        return replace(
+            found,
+            energy=found.energy + base.energy,
+            forces=found.forces + base.forces,
+            stress=found.stress + base.stress if both else None,
+            energies=None,
         )
 
+    def _evaluations(
+        self, given: Rows, found: Found, boxes, sizes, charged: Response | None = None
+    ) -> list[Evaluation]:
+        """Parts of configurations end to end, with their uncertainty."""
+        parts = _parts(given, found.energies, found.slopes, boxes, sizes, charged)
+        if self.uncertainty is None:
+            return parts
+        species = given[1].cpu()
+        distance = self.uncertainty.distance(found.features.cpu(), species)
+        std = None
+        if found.spread is not None:
+            spread = found.spread.cpu().double()
+            std = self.uncertainty.force_std(distance, spread, species)
+        ends = np.cumsum(sizes)[:-1]
+        distances = np.split(distance.numpy(), ends)
+        stds = [None] * len(parts) if std is None else np.split(std.numpy(), ends)
+        return [
+            replace(part, distances=d, force_std=s)
+            for part, d, s in zip(parts, distances, stds, strict=True)
+        ]
 
-def _evaluations(
-    given: Rows, energies, slopes, boxes, sizes, charged: Response | None = None
+
+def _parts(
+    given: Rows, energies, slopes, boxes, sizes, charged: Response | None
 ) -> list[Evaluation]:
     """Parts of configurations end to end, with what their charges do."""
     vectors, _, near = given
@@ -266,89 +317,3 @@ def _evaluations(
         last = (each[of], None) if charged is None else (None, charges[of])
         found.append(Evaluation(float(energy[b]), forces[of], stress, *last))
     return found
-
-
-def save_potential(path: Path | str, result: TrainingResult, validity: Mapping) -> None:
-    """Write a `potential/1` file.
-
-    Parameters
-    ----------
-    path
-        Of the safetensors file.
-    result
-        What `train` returned.
-    validity
-        Where the potential may be trusted: temperatures, hash of its training set.
-    """
-    settings = asdict(result.settings)
-    header = {
-        "architecture": "cartesian-ace/2",
-        "settings": settings,
-        "species": list(result.settings.species),
-        "units": UNITS,
-        "cutoff": result.settings.cutoff,
-        "baseline": record_beside(result.baseline, Path(path).parent),
-        "validity": dict(validity),
-        "calibration": {"held_out": result.curve[-1] if result.curve else None},
-    }
-    write_model(path, "potential/1", header, result.tensors)
-
-
-def load_potential(
-    path: Path | str,
-    *,
-    baseline: Baseline = None,
-    compile: bool = False,
-    device: str = "cpu",
-) -> Potential:
-    """Read a `potential/1` file.
-
-    Parameters
-    ----------
-    path
-        Of the file.
-    baseline
-        What its training frames were without: an ASE calculator, a function that makes
-        one, or ``"engine"`` where the program that moves the atoms adds it. A baseline
-        that the file names (`NamedBaseline`) is made from it.
-    compile
-        Compile the network for MD: three times as fast after a minute or two, which are
-        spent again for another number of atoms. Needs a C++ compiler. Potentials that
-        predict charges cannot be compiled.
-    device
-        Of the network: ``cpu`` or ``cuda``; lists of neighbours are made on the CPU.
-
-    Raises
-    ------
-    SchemaError
-        When the file is broken, of another architecture, or of another baseline.
-    InputError
-        When a potential with charges is to be compiled, the baseline that the file
-        names cannot be made, or there is no such device.
-    """
-    check_device(device)
-    header, arrays = read_model(path, "potential/1")
-    if header["architecture"] != "cartesian-ace/2":
-        raise SchemaError(
-            f"{path}: unknown architecture", wanted="cartesian-ace/2",
-            got=str(header["architecture"]), mend="use the version that wrote it",
-        )  # fmt: skip
-    try:
-        settings = TrainingSettings(
-            **{**header["settings"], "species": tuple(header["species"])}
-        )
-        tensors = {k: torch.from_numpy(v) for k, v in arrays.items()}
-        model = build_model(settings, tensors)
-    except (KeyError, RuntimeError, TypeError) as exc:
-        raise SchemaError(
-            f"{path}: weights and settings do not fit", wanted="those of one training",
-            got=str(exc).splitlines()[0], mend="train again",
-        ) from exc  # fmt: skip
-    added = checked_baseline(header["baseline"], baseline, path)
-    if compile and model.charges is not None:
-        raise InputError(
-            f"{path} predicts charges, whose sums cannot be compiled",
-            wanted="compile=False", got="compile=True", mend="leave compile out",
-        )  # fmt: skip
-    run = Compiled() if compile else by_hand
-    return Potential(model.to(device), settings.species, header, added, run)

@@ -23,7 +23,7 @@ from mesobridge.core.progress import shown
 FIRST = {("NA", "NA"): 0.30, ("CL", "CL"): 0.40, ("NA", "CL"): 0.24}
 LAST, SPACING = 0.81, 0.03  # nm
 #: Windows of Na-Cl from here on carry nearly all of the noise of ln gamma, by
-#: d ln gamma / d w_ij(r) ~ rho g_ij(r) 4 pi r^2 / 2: others get a share of their segments.
+#: d ln gamma / d w_ij(r) ~ rho g_ij(r) 2 pi r^2: others get a share of their segments.
 FROM, SHARE = 0.41, 0.15
 #: Distances that depend on each other need not all be weighed.
 THIN = 3

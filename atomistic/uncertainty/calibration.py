@@ -1,0 +1,91 @@
+"""From a trained potential and labelled frames to how sure it is of its forces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import xarray as xr
+from torch import Tensor
+
+from ...core.errors import InputError
+from ..potential.data import Frame, load_frames
+from ..potential.potential import Potential
+from ..potential.uncertainty import LEVELS, Uncertainty
+from .conformal import conformal_scale
+from .heads import fit_heads, mean_square
+from .mahalanobis import fit_features
+from .responses import Responses, features_of, responses
+
+#: Frames below which two halves of them say nothing, and most that are looked at.
+FEWEST, MOST_ATOMS = 8, 10_000
+
+
+def calibrate(
+    potential: Potential,
+    training: Sequence[xr.Dataset],
+    held_out: Sequence[xr.Dataset],
+    *,
+    heads: int = 4,
+    seed: int = 0,
+) -> Uncertainty:
+    """Fit distances to the training set, heads and intervals to frames held out.
+
+    One half of the frames that were held out trains the heads, the other one scales the
+    intervals: what they promise holds for frames like those.
+
+    Parameters
+    ----------
+    potential
+        Trained on `training`.
+    training, held_out
+        `frames/1`, labelled, as for the training.
+    heads
+        M; four to eight.
+    seed
+        Of the heads, and of how frames are halved.
+
+    Raises
+    ------
+    InputError
+        When there are too few frames, or atoms of an element.
+    """
+    cutoff, n = potential.model.cutoff, len(potential.species)
+    known = [f for f in load_frames(training, potential.species, cutoff)
+             if not f.isolated]  # fmt: skip
+    frames = _some(load_frames(held_out, potential.species, cutoff), seed)
+    mean, whiten = fit_features(*features_of(potential.model, known), n)
+    found = responses(potential.model, frames)
+    order = torch.randperm(len(frames), generator=torch.Generator().manual_seed(seed))
+    first, second = (found.of_frames(part) for part in order.tensor_split(2))
+    blank = torch.zeros(n, dtype=torch.float64)
+    rough = Uncertainty(mean, whiten, blank.new_zeros(0), blank, blank)
+    distance = rough.distance(first.features, first.species)
+    if not distance.isfinite().all():
+        raise InputError("frames to calibrate on", wanted="elements of the training set",
+                         got="others", mend="train on frames that hold them")  # fmt: skip
+    weights, floor = fit_heads(first, distance, n, heads, seed)
+    fitted = Uncertainty(mean, whiten, weights, floor, blank)
+    std = force_std(fitted, second)
+    scale = conformal_scale(second.errors, std, second.species, n, LEVELS)
+    return Uncertainty(mean, whiten, weights, floor, scale)
+
+
+def force_std(u: Uncertainty, r: Responses) -> Tensor:
+    """`Uncertainty.force_std` of atoms whose responses are known, shape (N,)."""
+    distance = u.distance(r.features, r.species)
+    return u.force_std(distance, mean_square(r.pulls, u.heads), r.species)
+
+
+def _some(frames: list[Frame], seed: int) -> list[Frame]:
+    """Frames to calibrate on: all, or so many drawn that they can be held."""
+    frames = [f for f in frames if not f.isolated]
+    if len(frames) < FEWEST:
+        raise InputError("frames to calibrate on", wanted=f"{FEWEST} or more",
+                         got=str(len(frames)), mend="hold out more frames")  # fmt: skip
+    atoms = sum(len(f.species) for f in frames)
+    if atoms <= MOST_ATOMS:
+        return frames
+    order = torch.randperm(len(frames), generator=torch.Generator().manual_seed(seed))
+    most = max(FEWEST, len(frames) * MOST_ATOMS // atoms)
+    return [frames[i] for i in order[:most].tolist()]
