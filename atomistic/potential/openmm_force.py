@@ -43,8 +43,8 @@ def to_openmm(
     """OpenMM force of a `potential/1` file or of an ASE calculator.
 
     The force of a file serialises to XML by its path and hash: a file that changed is
-    refused. Calculators, also as `baseline`, and `watch` serialise where they can be pickled; a
-    function that makes one always can, such as ``functools.partial(TBLite,
+    refused. Calculators, also as `baseline`, and `watch` serialise where they can be
+    pickled; a function that makes one always can, such as ``functools.partial(TBLite,
     method="GFN2-xTB")``. Read no such XML of a stranger: it runs what it names.
 
     Parameters
