@@ -23,11 +23,12 @@ from pathlib import Path
 
 from ...core.artefact import write_json
 from ...core.errors import ConfigError, MesobridgeError, StageError
+from ...core.process import one_thread
 from .progress import Display
 from .provenance import provenance, tree_memory
 from .stage import Stage
 from .store import Store, stage_key
-from .worker import ONE_THREAD, run_stage, start
+from .worker import run_stage, start
 
 POLL = 0.5  # s
 
@@ -85,14 +86,6 @@ def _urgency(stages: list[Stage]) -> dict[str, float]:
             cost = next(s.cost for s in stages if s.name == need)
             urgency[need] = max(urgency[need], cost + urgency[stage.name])
     return urgency
-
-
-def _restore(environment: dict[str, str | None]) -> None:
-    for name, value in environment.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
 
 
 class Runner:
@@ -154,18 +147,16 @@ class Runner:
         begin = time.perf_counter()
         self.store.sweep()
         executors = list(self._idle)
-        environment = {name: os.environ.get(name) for name in ONE_THREAD}
-        os.environ.update(ONE_THREAD)
         try:
-            while len(self.metas) < len(self.stages):
-                self._start_ready()
-                if self._running:
-                    self._wait()
+            with one_thread():
+                while len(self.metas) < len(self.stages):
+                    self._start_ready()
+                    if self._running:
+                        self._wait()
         except BaseException:
             self._kill()
             raise
         finally:
-            _restore(environment)
             for executor in executors:
                 # Workers are idle or dead by now: waiting frees their semaphores.
                 executor.shutdown(wait=True, cancel_futures=True)

@@ -11,11 +11,6 @@ from pathlib import Path
 from ...core.process import follow
 from .stage import Context, Stage
 
-#: In the environment of workers before they import anything: stages run side by side.
-ONE_THREAD = {
-    name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-} | {"OPENMM_CPU_THREADS": "1"}
-
 
 def start(parent: int) -> None:
     """Initialise a worker: no own Ctrl-C, no life after the parent."""
