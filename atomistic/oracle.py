@@ -60,6 +60,22 @@ def total_charge(info: Mapping) -> float:
     return charge
 
 
+def checked_charge(atoms: Atoms, charge: float, oracle: str) -> None:
+    """Refuse atoms that say another total charge (e) than an oracle was made for.
+
+    Raises
+    ------
+    InputError
+    """
+    said = any(key in atoms.info for key in TOTAL_CHARGE)
+    if said and total_charge(atoms.info) != charge:
+        raise InputError(
+            f"{oracle} was made for another total charge", wanted=f"{charge:g} e",
+            got=f"{total_charge(atoms.info):g} e in the info of the atoms",
+            mend="give the oracle the charge of the frames; one oracle for each charge",
+        )  # fmt: skip
+
+
 def frame_atoms(frames: xr.Dataset, index: int) -> Atoms:
     """One frame as ASE atoms (A).
 
