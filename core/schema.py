@@ -370,6 +370,7 @@ MODEL_KEYS: dict[str, tuple[str, ...]] = {
         "validity",
         "calibration",
     ),
+    "labels/1": ("settings", "versions", "units"),
     "cg-model/1": ("units", "validity", "n_units"),
     "normal-equations/1": ("terms", "units", "origin"),
 }

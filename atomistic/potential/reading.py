@@ -63,7 +63,7 @@ def read_labelled(
         named = keys.total_charge != Keys.total_charge
         if named and all(row.total_charge is None for row in rows):
             raise lacking(path, 0, keys.total_charge, "a total charge", "none anywhere")
-        sets = _grouped(rows, path.name)
+        sets = grouped(rows, path.name)
     for ds in sets:
         wanted = stress and ds.attrs.get("pbc", "TTT") == "TTT"
         if wanted and "stress" not in ds:
@@ -129,7 +129,8 @@ def _npz(path: Path) -> Iterator[tuple[Atoms, Mapping[str, Any]]]:
         ) from exc  # fmt: skip
 
 
-def _grouped(rows: list[LabelledFrame], source: str) -> list[xr.Dataset]:
+def grouped(rows: list[LabelledFrame], source: str) -> list[xr.Dataset]:
+    """Frames as `frames/1`, by composition, periodicity, charge and labels."""
     kinds: dict[tuple, list[LabelledFrame]] = {}
     for row in rows:
         symbols = tuple(row.atoms.get_chemical_symbols())
