@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import platform
+from pathlib import Path
 
 DISTRIBUTIONS = (
     "mesobridge", "numpy", "scipy", "xarray", "torch", "openmm", "MDAnalysis", "ase",
@@ -23,3 +25,14 @@ def version_of(distribution: str) -> str:
 def versions() -> dict[str, str]:
     """Versions of all that results may depend on."""
     return {name: version_of(name) for name in DISTRIBUTIONS}
+
+
+@functools.cache
+def processor() -> str:
+    """Name of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
+    return names[0] if names else platform.processor()

@@ -7,7 +7,7 @@ import platform
 import subprocess
 from pathlib import Path
 
-from ...core.provenance import versions
+from ...core.provenance import processor, versions
 
 
 def provenance() -> dict:
@@ -16,19 +16,10 @@ def provenance() -> dict:
         "python": platform.python_version(),
         "system": platform.platform(),
         "cores": os.cpu_count(),
-        "processor": _processor(),
+        "processor": processor(),
         "versions": versions(),
         "git": _revision(),
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
-    return names[0] if names else platform.processor()
 
 
 def _revision() -> dict:
