@@ -34,7 +34,7 @@ class Label:
     cpu_s, wall_s
         Seconds that it took.
     settings, versions
-        Of the oracle, and of the software.
+        Of the oracle, and of the software; also the name of the processor.
     made
         Seconds since 1970.
     """

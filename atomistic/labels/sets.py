@@ -67,7 +67,9 @@ def labelled_frames(
     return grouped(rows, source)
 
 
-def write_labels(path: Path | str, labels: Sequence[Label]) -> None:
+def write_labels(
+    path: Path | str, labels: Sequence[Label], *, structures: str = ""
+) -> None:
     """Write labels of one oracle as one `labels/1` file (safetensors; eV, A, e).
 
     Parameters
@@ -76,6 +78,8 @@ def write_labels(path: Path | str, labels: Sequence[Label]) -> None:
         Is replaced whole.
     labels
         With the same settings and, all or none, stress.
+    structures
+        Where the structures are from, kept in the header.
 
     Raises
     ------
@@ -102,6 +106,7 @@ def write_labels(path: Path | str, labels: Sequence[Label]) -> None:
     header: Mapping[str, object] = {
         "settings": labels[0].settings,
         "versions": [json.loads(text) for text in versions],
+        "structures": structures,
         "units": "eV, A, e, s; stress in Voigt order, tension positive",
     }
     write_model(path, "labels/1", header, tensors)

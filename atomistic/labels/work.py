@@ -13,7 +13,7 @@ from ase.calculators.calculator import Calculator
 
 from ...core.errors import InputError, MesobridgeError
 from ...core.process import cpu_seconds
-from ...core.provenance import version_of
+from ...core.provenance import processor, version_of
 from ..named_oracle import OracleSpec
 from ..oracle import gives_stress
 
@@ -118,5 +118,5 @@ def _results(calculator: Calculator, atoms: Atoms) -> dict:
 
 def _versions(oracle: OracleSpec, calculator: Calculator) -> dict:
     names = ("mesobridge", "numpy", *oracle.packages)
-    found = {"python": platform.python_version()} | {n: version_of(n) for n in names}
-    return found | getattr(calculator, "software", {})
+    found = {"python": platform.python_version(), "processor": processor()}
+    return found | {n: version_of(n) for n in names} | getattr(calculator, "software", {})

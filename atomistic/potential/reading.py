@@ -14,6 +14,7 @@ from ...core.artefact import existing, read_dataset
 from ...core.errors import InputError
 from ...core.schema import dataset
 from ...core.units import ANGSTROM, DALTON, ELEMENTARY_CHARGE, EV
+from ..oracle import frame_atoms
 from .labelled_frame import Keys, LabelledFrame, labelled_frame, lacking
 
 #: SI units of labels that need not be there.
@@ -74,6 +75,30 @@ def read_labelled(
                 "looked for), or do not ask for stress",
             )  # fmt: skip
     return sets
+
+
+def read_structures(path: Path | str) -> list[Atoms]:
+    """Configurations of a file, with or without labels.
+
+    Parameters
+    ----------
+    path
+        As of `read_labelled`; npz needs only Z and positions.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read or holds none.
+    """
+    path = existing(path)
+    if path.suffix == ".nc":
+        frames = read_dataset(path, "frames/1")
+        found = [frame_atoms(frames, i) for i in range(frames.sizes["frame"])]
+    else:
+        found = [atoms for atoms, _ in (_npz if path.suffix == ".npz" else _ase)(path)]
+    if not found:
+        raise InputError(f"{path} holds no frames", wanted="configurations")
+    return found
 
 
 def _ase(path: Path) -> Iterator[tuple[Atoms, Mapping[str, Any]]]:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import ase.io
 import numpy as np
 import pytest
 import toy
@@ -20,7 +21,8 @@ from mesobridge.atomistic.labels import (
 )
 from mesobridge.atomistic.named_oracle import CodeOracle
 from mesobridge.atomistic.potential import TrainingSettings, train
-from mesobridge.core.artefact import read_model, write_model
+from mesobridge.atomistic.potential.reading import read_structures
+from mesobridge.core.artefact import read_model, write_dataset, write_model
 from mesobridge.core.errors import InputError, SchemaError
 from mesobridge.core.units import ANGSTROM, EV
 
@@ -94,7 +96,8 @@ def test_a_set_is_one_file_and_comes_back_to_the_bit(made, tmp_path):
     labels = [label for label in made[1] if not isinstance(label, Failed)]
     labels[3] = replace(labels[3], versions={"ase": "other"})
     path = tmp_path / "set.safetensors"
-    write_labels(path, labels)
+    write_labels(path, labels, structures="random")
+    assert read_model(path, "labels/1")[0]["structures"] == "random"
     again = read_labels(path)
     assert len(again) == len(labels)
     for a, b in zip(again, labels, strict=True):
@@ -107,6 +110,25 @@ def test_a_set_is_one_file_and_comes_back_to_the_bit(made, tmp_path):
     broken = CodeOracle("toy:broken", "toy", "1")  # not needed any more
     found = Labeller(broken, other).label([label.atoms() for label in labels])
     assert [label.energy for label in found] == [label.energy for label in labels]
+
+
+def test_structures_need_no_labels(tmp_path):
+    frames = [cluster(0, "OHH"), cluster(1, "OHH")]
+    ase.io.write(tmp_path / "a.xyz", frames)
+    x = np.array([atoms.positions for atoms in frames])
+    np.savez(tmp_path / "a.npz", Z=frames[0].numbers, positions=x)
+    made = labelled_frames(
+        frames, Labeller(TOY, LabelStore(tmp_path)).label(frames), "toy"
+    )
+    write_dataset(made[0], tmp_path / "a.nc", "frames/1")
+    for name in ("a.xyz", "a.npz", "a.nc"):
+        for found, atoms in zip(read_structures(tmp_path / name), frames, strict=True):
+            assert list(found.numbers) == list(atoms.numbers)
+            np.testing.assert_allclose(found.positions, atoms.positions, atol=1e-7)
+            assert not found.pbc.any()
+    np.savez(tmp_path / "none.npz", Z=frames[0].numbers, positions=x[:0])
+    with pytest.raises(InputError, match="holds no frames"):
+        read_structures(tmp_path / "none.npz")
 
 
 def test_stress_and_cells_come_back(tmp_path):

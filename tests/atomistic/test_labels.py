@@ -62,7 +62,9 @@ def test_labels_are_made_once_and_come_in_order(store, calls):
     check(second, frames[::-1])
     for label in second:
         assert label.settings == TOY.settings()
-        assert {"python", "ase", "numpy", "mesobridge"} <= set(label.versions)
+        assert {"python", "ase", "numpy", "mesobridge", "processor"} <= set(
+            label.versions
+        )
         assert label.cpu_s >= 0
         assert label.wall_s > 0
         assert abs(label.made - time.time()) < 100
