@@ -46,14 +46,14 @@ class Observable:
     ceiling: float = np.inf
 
     def density(self, values: np.ndarray, weights: np.ndarray | None = None):
-        """Part of samples (n, d) in each bin; samples outside are left out."""
+        """Part of all samples (n, d) in each bin: they sum to one if none is outside."""
         counts, _ = np.histogramdd(values, self.edges, weights=weights)
         if not counts.sum() > 0:
             raise InputError(
                 f"no sample of {self.name} within its bins", got="none",
                 wanted="samples between the edges",
             )  # fmt: skip
-        return counts / counts.sum()
+        return counts / (len(values) if weights is None else weights.sum())
 
 
 @dataclass(frozen=True)
@@ -75,15 +75,25 @@ class Difference:
 def difference(
     p: np.ndarray, q: np.ndarray, temperature: float, ceiling: float = np.inf
 ) -> Difference:
-    """Of two densities on the same bins, at a temperature (K); see `Observable`."""
+    """Of two densities on the same bins, at a temperature (K); see `Observable`.
+
+    What they lack to one lies outside of the bins, which is one more to the divergence: a
+    model is not to lose there what the data never do.
+    """
     kT, middle = BOLTZMANN * temperature * KCAL_MOL, 0.5 * (p + q)
     least = middle.max() * np.exp(-ceiling / 4.184 / kT)
     both = (p > 0) & (q > 0) & (middle >= least)
     if not both.any():
         return Difference(np.inf, float(np.log(2)))
     gap = kT * np.log(p[both] / q[both])
-    js = 0.5 * (_relative_entropy(p, middle) + _relative_entropy(q, middle))
+    one, two = _with_outside(p), _with_outside(q)
+    middle = 0.5 * (one + two)
+    js = 0.5 * (_relative_entropy(one, middle) + _relative_entropy(two, middle))
     return Difference(float((gap**2).mean()), js)
+
+
+def _with_outside(p: np.ndarray) -> np.ndarray:
+    return np.append(p, max(1 - p.sum(), 0.0))
 
 
 def _relative_entropy(p: np.ndarray, q: np.ndarray) -> float:
@@ -125,7 +135,13 @@ def split_noise(
         chosen = (number[half].ravel() for half in halves)
         p, q = (observable.density(values[some], w[some]) for some in chosen)
         found.append(difference(p, q, temperature, observable.ceiling))
-    return _mean(found)
+    noise = _mean(found)
+    if not noise.mse < np.inf:  # any model would pass
+        raise InputError(
+            f"halves of the data of {observable.name}", wanted="bins that both visit",
+            got="halves without one", mend="wider bins, or more data",
+        )  # fmt: skip
+    return noise
 
 
 def of_the_model_itself(
@@ -138,7 +154,7 @@ def of_the_model_itself(
     """
     rng, found = np.random.default_rng(seed), []
     for _ in range(SPLITS):
-        drawn = rng.multinomial(n, density.ravel()).reshape(density.shape) / n
+        drawn = rng.multinomial(n, _with_outside(density))[:-1].reshape(density.shape) / n
         found.append(difference(density, drawn, temperature))
     return _mean(found)
 

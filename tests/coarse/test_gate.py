@@ -135,7 +135,29 @@ def test_bins_above_the_ceiling_do_not_count():
     assert low.js == difference(p, q, 300.0).js
 
 
+def test_samples_outside_of_the_bins_count_against_a_model():
+    """Bins between the ends of the data; every tenth sample of the model is far away."""
+    line = Observable("x", (np.linspace(-2, 2, 21),))
+    data = [{"x": samples(6000, seed)[:, :1].clip(-2, 2)} for seed in (3, 4)]
+    good = samples(100_000, 5)[:, :1].clip(-2, 2)
+    lost = np.where(np.arange(len(good))[:, None] % 10, good, 9.0)
+    assert judge([line], {"x": good}, *data, 300.0)[0].ok
+    (verdict,) = judge([line], {"x": lost}, *data, 300.0)
+    assert not verdict.ok
+    # A tenth in a bin of its own: of p = (1 - a, a) and q = (1, 0).
+    a, m = 0.1, 0.95
+    js = 0.5 * ((1 - a) * np.log((1 - a) / m) + a * np.log(2) - np.log(m))
+    assert verdict.found.js == pytest.approx(js, rel=0.05)
+    few = line.density(lost)
+    assert few.sum() == pytest.approx(0.9)
+    assert of_the_model_itself(few, 20_000, 300.0).js < 0.001
+
+
 def test_too_few_samples_are_refused():
+    fine = np.linspace(0, 1, 101)
+    spread = np.random.default_rng(0).random((8, 2))
+    with pytest.raises(InputError, match="halves of the data of x"):
+        split_noise(Observable("x", (fine, fine)), spread, 300.0)
     with pytest.raises(InputError, match="too few blocks"):
         split_noise(TURNS, samples(30, 1), 300.0, block=10)
     with pytest.raises(InputError, match="no sample"):
