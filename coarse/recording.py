@@ -75,14 +75,16 @@ def record(
 ) -> np.ndarray:
     """Move, and save positions in a file; called again, it goes on where it was killed.
 
-    Beside `path` lie ``.partial``, the frames so far, and ``.state`` until all are there.
+    Beside `path` lies ``.state``, which tells the run, and until all frames are there
+    ``.partial``, those so far.
 
     Parameters
     ----------
     engine, frames, every, progress
         As `run`.
     path
-        Of a NumPy file, which appears when it is whole; an existing one is read.
+        Of a NumPy file, which appears when it is whole; an existing one is read, and the
+        engine put where that run ended.
 
     Returns
     -------
@@ -92,34 +94,43 @@ def record(
     Raises
     ------
     InputError
-        When the file, or the state beside it, is of another run.
+        When the file, or the state beside it, is of another run, or the file has none.
     """
     path = Path(path)
     partial, saved = (path.with_name(path.name + end) for end in (".partial", ".state"))
     shape = (frames, *engine.x.shape)
-    if not path.exists():
+    if path.exists():
+        check_shape(f"positions in {path}", np.load(path, mmap_mode="r"), shape)
+        _taken_up(engine, every, saved)
+    else:
         with told(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             _record(engine, shape, every, partial, saved, progress)
             partial.replace(path)
-            saved.unlink(missing_ok=True)
-    found = np.load(path, mmap_mode="r")
-    check_shape(f"positions in {path}", found, shape)
-    return found
+    return np.load(path, mmap_mode="r")
+
+
+def _taken_up(engine, every: int, saved: Path) -> int:
+    """Put the engine where a state is; the frames before it."""
+    if not saved.exists():
+        raise InputError(f"{saved} is not there", wanted="the state that the frames "
+                         "beside it end with", mend="remove the frames")  # fmt: skip
+    header, state = read_model(saved, "langevin-state/1")
+    if header["every"] != every:
+        raise InputError(f"{saved}: another run", wanted=f"saves every {every} steps",
+                         got=str(header["every"]), mend="remove it")  # fmt: skip
+    engine.restore(state)
+    return int(header["frames"])
 
 
 def _record(engine, shape, every, partial: Path, saved: Path, progress) -> None:
     done = 0
     if saved.exists() and partial.exists():
-        header, state = read_model(saved, "langevin-state/1")
-        if header["every"] != every:
-            raise InputError(f"{saved}: another run", wanted=f"saves every {every} steps",
-                             got=str(header["every"]), mend="remove it")  # fmt: skip
-        engine.restore(state)
-        done = int(header["frames"])
+        done = _taken_up(engine, every, saved)
         out = np.lib.format.open_memmap(partial, mode="r+")
         check_shape(f"positions in {partial}", out, shape)
     else:
+        saved.unlink(missing_ok=True)  # of frames that were removed
         kind = np.dtype(str(engine.x.dtype).removeprefix("torch."))
         out = np.lib.format.open_memmap(partial, mode="w+", dtype=kind, shape=shape)
     last = time.monotonic()

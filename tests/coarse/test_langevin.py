@@ -212,11 +212,45 @@ def test_a_killed_run_goes_on_bit_by_bit(tmp_path, monkeypatch):
     assert np.array_equal(found, whole)
     assert found.shape == (20, 50, 1, 3)
     assert found.dtype == np.float32
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["whole.npy", "x.npy"]
-    # What is there is read, and not run again.
-    assert np.array_equal(record(fresh(), 20, 25, tmp_path / "x.npy"), whole)
+    names = ["whole.npy", "whole.npy.state", "x.npy", "x.npy.state"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
+    # What is there is read, and not run again; the engine is where it ended.
+    again = fresh()
+    assert np.array_equal(record(again, 20, 25, tmp_path / "x.npy"), whole)
+    assert np.array_equal(again.x, whole[-1])
+    assert again.kinetic_temperature() == last.kinetic_temperature()
     with pytest.raises(InputError, match="shape of positions"):
         record(fresh(), 21, 25, tmp_path / "x.npy")
+
+
+def test_frames_of_another_run_are_refused(tmp_path):
+    """Of another temperature, spacing or potential; and those that nothing tells of."""
+    path = tmp_path / "x.npy"
+    record(engine(springs(500.0), 10), 3, 5, path)
+    for other, every in (
+        (engine(springs(500.0), 10, temperature=310.0), 5),
+        (engine(springs(600.0), 10), 5),
+        (engine(springs(500.0), 10), 6),
+    ):
+        with pytest.raises(InputError, match="another"):
+            record(other, 3, every, path)
+    (tmp_path / "x.npy.state").unlink()
+    with pytest.raises(InputError, match="is not there"):
+        record(engine(springs(500.0), 10), 3, 5, path)
+
+
+def test_frames_that_were_removed_are_made_anew(tmp_path):
+    """Also when that run is killed before its first state."""
+    path, moving = tmp_path / "x.npy", engine(springs(500.0), 10)
+    whole = np.array(record(moving, 3, 5, path))
+    path.unlink()
+
+    def kill(*_):
+        raise Killed
+
+    with pytest.raises(Killed):
+        record(engine(springs(500.0), 10), 3, 5, path, kill)
+    assert np.array_equal(record(engine(springs(500.0), 10), 3, 5, path), whole)
 
 
 @pytest.mark.parametrize(
