@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import InputError
+from .continued import continued
 from .coordinates import KINDS
 from .linear_model import LinearModel
 from .tables import Pieces, Range, Table
@@ -56,7 +57,8 @@ class LinearForces:
     """A linear model with fixed coefficients.
 
     `Bonded` terms are tabulated and `Torsions` summed as they are, for molecules of up
-    to a hundred beads; other terms are asked for all their functions, which is slow.
+    to a hundred beads; `Pairs`, `Wall` and `LocalDensity` go frame by frame, which is
+    slow, and other terms are asked for all their functions.
     Beyond the range of free splines, and below that of splines with a ``"zero"`` end,
     a potential goes on with its slope at the end, at least none outwards, and with
     `tables.STIFFNESS`: beads are driven back whatever the fit would do there.
@@ -70,8 +72,9 @@ class LinearForces:
     dtype
         Of the computation.
     ranges
-        By the name of a `Bonded` term, where coordinates were seen: beyond the knots
-        next to it the continuation starts. The range of the basis where nothing is said.
+        By the name of a force, such as that of a `Bonded` term or ``"pairs Na-Cl"``,
+        where coordinates were seen: beyond the knots next to it the continuation starts.
+        The range of the basis where nothing is said.
     box
         Rows are box vectors, nm, shape (3, 3), for terms that want one.
 
@@ -97,7 +100,7 @@ class LinearForces:
                 "coefficients of a linear model", wanted=f"{sizes[0]} of the terms",
                 got=str(sizes[1]),
             )  # fmt: skip
-        self.dtype, self._box = dtype, None if box is None else box.to(dtype)
+        self.dtype, self._box = dtype, None if box is None else box.double()
         given = [torch.as_tensor(c, dtype=torch.float64).cpu() for c in coefficients]
         places = _Places(terms)
         self._rows = [len(places.rows["distance"]), len(places.corners)]
@@ -122,7 +125,7 @@ class LinearForces:
             for term, c in zip(terms, given, strict=True) if isinstance(term, Torsions)
         ]  # fmt: skip
         self._others = [
-            (term, c.to(dtype)) for term, c in zip(terms, given, strict=True)
+            continued(term, c, seen) for term, c in zip(terms, given, strict=True)
             if not isinstance(term, Bonded | Torsions)
         ]  # fmt: skip
 
@@ -139,10 +142,10 @@ class LinearForces:
         """See `BatchedPotential`."""
         shape = _Shape(self, x)
         total = self._table.values(self._coordinates(shape)).sum(0)
-        for one in self._maps:
-            total = total + one.energy(shape.phi)
-        for term, c in self._others:
-            total = total + term.energies(x.contiguous(), self._boxes(x)) @ c
+        for part in self._maps:
+            total = total + part.energy(shape.phi)
+        for one in self._others:
+            total = total + one.energy(*self._wide(x)).to(total)
         return total
 
     @torch.no_grad()
@@ -157,12 +160,14 @@ class LinearForces:
             pull += self._on_corners(shape, self._bend.spread(bend),
                                      self._turns(shape, twist))  # fmt: skip
         forces = torch.bmm(self._gather, torch.cat(pull, 1)).permute(2, 1, 0)
-        for term, c in self._others:
-            forces = forces + term.forces(x.contiguous(), self._boxes(x)) @ c
+        for one in self._others:
+            forces = forces + one.forces(*self._wide(x)).to(forces)
         return forces
 
-    def _boxes(self, x: Tensor) -> Tensor | None:
-        return None if self._box is None else self._box.expand(len(x), 3, 3)
+    def _wide(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Positions and boxes of frames, in double precision."""
+        box = None if self._box is None else self._box.expand(len(x), 3, 3)
+        return x.double().contiguous(), box
 
     def _coordinates(self, shape: _Shape) -> Tensor:
         """All coordinates that have a table, shape (N, R)."""

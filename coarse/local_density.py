@@ -78,7 +78,7 @@ class LocalDensity:
 
     def densities(self, x: Tensor, box: Tensor | None = None) -> list[Tensor]:
         """Of each pair of species, densities at its centres, shape (F, centres)."""
-        found = zip(*(self._frame(*frame) for frame in _frames(x, box)), strict=True)
+        found = zip(*(self.frame(*frame) for frame in _frames(x, box)), strict=True)
         return [torch.from_numpy(np.array([rho for rho, _ in each])) for each in found]
 
     def energies(self, x: Tensor, box: Tensor | None = None) -> Tensor:
@@ -95,7 +95,7 @@ class LocalDensity:
         out, seen = [], np.zeros((len(self.around), CELLS))
         for frame in _frames(x, box):
             columns = []
-            for (rho, pull), count in zip(self._frame(*frame), seen, strict=True):
+            for (rho, pull), count in zip(self.frame(*frame), seen, strict=True):
                 columns.append(pull @ self.basis.slope(torch.from_numpy(rho)).numpy())
                 count += np.histogram(rho, CELLS, self.basis.span)[0]
             out.append(np.concatenate(columns, -1).reshape(*frame[0].shape, -1))
@@ -111,10 +111,13 @@ class LocalDensity:
         names = np.array(self.species)
         return [(names == centre, names == counted) for centre, counted in self.around]
 
-    def _frame(
+    def frame(
         self, x: np.ndarray, box: np.ndarray | None
     ) -> Iterator[tuple[np.ndarray, csr_array]]:
-        """Densities at centres, and minus their derivatives (3 B, centres), per pair."""
+        """Of one frame densities at centres, and minus their derivatives (3 B, centres).
+
+        For each pair of species.
+        """
         near = near_pairs(x, box, self.outer)
         weight, steep = self._weights(near.r)
         both = (near.i, near.j, steep * near.way), (near.j, near.i, -steep * near.way)

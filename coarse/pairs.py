@@ -91,14 +91,21 @@ class Pairs:
         place = np.searchsorted(self._keys, key).clip(max=len(self._keys) - 1)
         return found.take(self._keys[place] != key)
 
+    def near(self, x: Tensor, box: Tensor | None) -> tuple[NearPairs, np.ndarray]:
+        """Those within the cut-off in one frame, and the number of each one's pair."""
+        kind, index = self._kinds
+        near = self._near(x, box)
+        near = near.take(near.r < self.basis.stop)
+        return near, index[kind[near.i], kind[near.j]]
+
     def distances(
         self, x: np.ndarray, box: np.ndarray | None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Of each frame distances within the cut-off, and numbers of their pairs."""
-        kind, index = self._kinds
+        boxes = None if box is None else torch.from_numpy(box)
         for f, frame in enumerate(torch.from_numpy(x)):
-            near = self._near(frame, None if box is None else torch.from_numpy(box[f]))
-            yield near.r, index[kind[near.i], kind[near.j]]
+            near, pair = self.near(frame, None if boxes is None else boxes[f])
+            yield near.r, pair
 
     def couples(self) -> np.ndarray:
         """How many couples of beads each pair of species has, shape (P,)."""
@@ -109,14 +116,12 @@ class Pairs:
 
     def energies(self, x: Tensor, box: Tensor | None = None) -> Tensor:
         """See `Term`."""
-        kind, index = self._kinds
         out = []
         for f in range(len(x)):
-            near = self._near(x[f], None if box is None else box[f])
-            near = near.take(near.r < self.basis.stop)
+            near, pair = self.near(x[f], None if box is None else box[f])
             column, value, _ = self.basis.local(torch.from_numpy(near.r))
             wide = self.basis.intervals + 3
-            column += torch.from_numpy(index[kind[near.i], kind[near.j]] * wide)[:, None]
+            column += torch.from_numpy(pair * wide)[:, None]
             total = value.new_zeros(len(self.pairs) * wide)
             total.index_add_(0, column.flatten(), value.flatten())
             out.append(total.view(-1, wide)[:, : self.basis.size].flatten())
