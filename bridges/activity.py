@@ -146,7 +146,7 @@ def activity_from_osmotic(
         "activity/1",
         {"concentration": grid, "ln_gamma": ln_gamma, "dln_gamma_dln_c": slope,
          "osmotic": 1 + excess},
-        {"temperature": temperature, "salt": salt, "n_units": n_units,
+        {"temperature": temperature, "salt": salt, "charge": charge, "n_units": n_units,
          "relative_permittivity": permittivity, "fit_chi2_per_dof": chi2},
     )  # fmt: skip
 

@@ -94,8 +94,7 @@ def salt_activity(
     if len(c) < 3 or not (np.diff(c) > 0).all() or not c[0] > 0:
         raise InputError("concentrations of a salt", wanted="three or more, rising, m-3",
                          got=str(concentrations))  # fmt: skip
-    told = repr((model.coefficients.tobytes(), model.permittivity, n_pairs, length, seed))
-    base = Path(folder) / hashlib.sha256(told.encode()).hexdigest()[:12]
+    base = Path(folder) / _key(model, n_pairs, length, seed)
     runs = [base / f"{value:.6g}" for value in c]
     for run in runs:
         run.mkdir(parents=True, exist_ok=True)
@@ -118,6 +117,13 @@ def salt_activity(
         n_units=model.n_units,
     )  # fmt: skip
     return SaltActivity(c, osmotic, activity)
+
+
+def _key(model: CGModel, *how) -> str:
+    """Tells runs of this model from those of any other."""
+    arrays = {k: v.tobytes() for k, v in vars(model).items() if isinstance(v, np.ndarray)}
+    told = repr(({**vars(model), **arrays}, how))
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
 def _osmotic(model, concentration, folder, n_pairs, length, seed) -> np.ndarray:

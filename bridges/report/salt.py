@@ -76,9 +76,9 @@ def comparison(
     for m, gamma in experiment.items():
         if not molality[0] <= m <= molality[-1]:
             continue
-        at = float(np.interp(m, molality, c)) * MOLAR
+        at, charge = np.interp([m], molality, c) * MOLAR, attrs["charge"]
         ours, water = (
-            debye_hueckel(np.array([at]), 1.0, eps, attrs["temperature"])[0][0]
+            debye_hueckel(at, charge, eps, attrs["temperature"])[0][0]
             for eps in (attrs["relative_permittivity"], PERMITTIVITY)
         )
         rows.append({
@@ -182,7 +182,7 @@ def _potentials(model: CGModel) -> Figure:
 def _coefficients(found: SaltActivity, volume: float, experiment: Mapping) -> Figure:
     figure, (left, right) = panels(2)
     units, attrs = int(found.activity.attrs["n_units"]), found.activity.attrs
-    medium = 1.0, attrs["relative_permittivity"], attrs["temperature"]
+    medium = attrs["charge"], attrs["relative_permittivity"], attrs["temperature"]
     molality, ln_gamma, c = molal_curve(found, volume)
     fit = found.activity["osmotic"].values
     wide = half_width95(fit, units)
