@@ -18,7 +18,13 @@ from mesobridge.bridges.jobs import select
 from mesobridge.bridges.pipeline.progress import Display
 from mesobridge.bridges.pipeline.runner import Runner
 from mesobridge.bridges.pipeline.stage import Context
-from mesobridge.bridges.stages.molecule import BIAS, FRAMES, Subject, match_beads
+from mesobridge.bridges.stages.molecule import (
+    BIAS,
+    FRAMES,
+    Subject,
+    match_beads,
+    run_beads,
+)
 from mesobridge.coarse.linear_model import load_linear
 from mesobridge.core.artefact import read_dataset, read_json, write_dataset
 from mesobridge.core.errors import InputError
@@ -91,6 +97,24 @@ def test_the_model_says_how_it_was_judged(finished):
     assert model.validity["passed"] is summary["passed"]
     assert model.validity["passed"] is all(v["ok"] for v in model.validity["gate"])
     assert model.validity["temperature_K"] == 300.0
+
+
+def test_what_is_judged_is_what_the_file_gives(finished, tmp_path, monkeypatch):
+    """Engines go on beyond the ranges in the file: the runs have to do so too."""
+    out, _ = finished
+    taken = {}
+
+    def instead(terms, coefficients, start, masses, how, *, ranges, progress):
+        taken.update(ranges=ranges, coefficients=coefficients)
+        return start.float()[None], start
+
+    monkeypatch.setattr("mesobridge.bridges.stages.molecule.sample", instead)
+    inputs = {k: stage(out, k) for k in ("scan", "match", "refine")}
+    settings = read_json(stage(out, "run_0") / "meta.json")["settings"]
+    run_beads(inputs, settings, tmp_path, Context(tmp_path))
+    model = load_linear(out / "model.safetensors")
+    assert taken["ranges"] == model.ranges != {}
+    np.testing.assert_array_equal(taken["coefficients"], model.coefficients[0])
 
 
 def test_report_is_one_file_and_tells_the_verdict(finished):

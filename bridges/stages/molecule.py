@@ -235,7 +235,7 @@ def refine_beads(inputs: dict[str, Path], settings: dict, out: Path, context) ->
     found, history = refine_in_rounds(
         model.terms, model.coefficients[0], known, _start(x, s["copies"], s["seed"]),
         torch.from_numpy(model.masses), _sampling(s, flat(model, inputs)),
-        doubtful=True, progress=context.progress,
+        doubtful=True, ranges=model.ranges, progress=context.progress,
     )  # fmt: skip
     replace(model, coefficients=found[None]).save(out / MODEL)
     rounds = [{"doubt": r.doubt, "left": r.n_eff} for r in history]
@@ -251,7 +251,8 @@ def run_beads(inputs: dict[str, Path], settings: dict, out: Path, context) -> di
     how = _sampling(s, flat(model, inputs), s["replica"])
     frames, _ = sample(
         model.terms, model.coefficients[0], _start(x, s["copies"], how.seed),
-        torch.from_numpy(model.masses), how, progress=context.progress,
+        torch.from_numpy(model.masses), how, ranges=model.ranges,
+        progress=context.progress,
     )  # fmt: skip
     # Frames of one replica follow each other.
     frames = frames.transpose(0, 1).flatten(0, 1).double()
