@@ -28,6 +28,8 @@ def refined_replicates(
     kT: float,
     seed: int,
     weights: np.ndarray | None = None,
+    doubt: float = 1.0,
+    bias: np.ndarray | float = 0.0,
 ) -> np.ndarray:
     """What refinement gives for resampled blocks of frames, from the same samples.
 
@@ -55,6 +57,10 @@ def refined_replicates(
         Of the blocks, as in `fit`.
     weights
         Of frames that were drawn with a bias, shape (F,).
+    doubt
+        By how much refinement took the information of the forces down, see `Refined`.
+    bias
+        Coefficients (K,) that were added while sampling, as in `refine`.
 
     Returns
     -------
@@ -66,7 +72,7 @@ def refined_replicates(
     InputError
         When the samples do not reach a replicate.
     """
-    blocks, variance = len(equations.rows), matched.residual**2
+    blocks, variance = len(equations.rows), doubt * matched.residual**2
     used = len(x) // blocks * blocks
     v = (np.ones(len(x)) if weights is None else weights)[:used]
     found = v[:, None] * energies(terms, torch.as_tensor(x[:used]))
@@ -77,7 +83,7 @@ def refined_replicates(
         gram = np.tensordot(w, equations.gram, 1) + rough
         mean, moment = w @ sums / (w @ whole), w @ equations.moment
         data = Information(mean, independent, gram / variance, moment / variance)
-        one = refine(refined, sampled, data, kT)
+        one = refine(refined, sampled, data, kT, bias)
         lost += not one.converged
         out.append(one.coefficients)
     if lost:

@@ -1,6 +1,7 @@
 """Bands of refined models: a torsion whose potential is known."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -76,6 +77,34 @@ def test_weights_of_one_are_none():
     _, found, args, given = refined(2, replicates=3)
     again = refined_replicates(*args, **given, weights=np.full(FRAMES, 0.3))
     np.testing.assert_allclose(again, found, atol=1e-9)
+
+
+def test_replicates_are_around_a_model_of_doubted_forces_and_biased_samples():
+    """Forces of another torsion, whose information counts a thirtieth."""
+    rng, doubt, bias = np.random.default_rng(5), 30.0, np.array([-1.0, 0.5, -0.6, -0.2])
+    x = draw(TRUTH, FRAMES, rng)
+    off = torch.from_numpy(TRUTH + [2.0, 0, 0, 0])
+    force = (TERMS[0].forces(x) @ off).numpy()
+    force += NOISE / 3 * rng.standard_normal(force.shape)
+    equations = match(TERMS, [ArrayFrames(x.numpy(), force)], block=BLOCK)
+    matched = fit(equations, TERMS, 40, 0)
+    data = information(TERMS, equations, matched, x, FRAMES)
+    data = replace(data, gram=data.gram / doubt, moment=data.moment / doubt)
+    c = TRUTH
+    for _ in range(4):
+        sampled = energies(TERMS, draw(c + bias, 10_000, rng))
+        c = refine(c, sampled, data, KT, bias).coefficients
+    sampled = energies(TERMS, draw(c + bias, 10_000, rng))
+    args = TERMS, equations, matched, x.numpy(), c, sampled
+    given = {"independent": FRAMES, "kT": KT, "seed": 0}
+    right, wrong = (
+        refined_replicates(*args, **given, **how)
+        for how in ({"doubt": doubt, "bias": bias}, {"bias": bias})
+    )
+    middle = refine(c, sampled, data, KT, bias).coefficients  # as these samples tell
+    spread = right[1:].std(0)
+    assert (np.abs(right[1:].mean(0) - middle) < 0.8 * spread).all()
+    assert (np.abs(wrong[1:].mean(0) - middle) / spread).max() > 2
 
 
 def test_samples_that_do_not_reach_are_refused():
