@@ -48,7 +48,7 @@ def molecular_terms(
     Raises
     ------
     InputError
-        When bonds do not hold the molecule together, or a map names other beads.
+        When bonds do not hold the molecule together, or bonds or a map name other beads.
     """
     x, n = torch.as_tensor(x, dtype=torch.float64), len(names)
     apart = _bonds_apart(bonds, n)
@@ -96,6 +96,9 @@ def _bonds_apart(bonds: Sequence[tuple[int, int]], n: int) -> np.ndarray:
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import shortest_path
 
+    if not bonds or not {bead for bond in bonds for bead in bond} <= set(range(n)):
+        raise InputError("bonds of a molecule", wanted=f"pairs of beads 0 to {n - 1}",
+                         got=str(list(bonds)) if bonds else "none")  # fmt: skip
     first, second = zip(*bonds, strict=True)
     graph = coo_matrix((np.ones(len(bonds)), (first, second)), shape=(n, n))
     apart = shortest_path(graph, directed=False, unweighted=True)

@@ -147,7 +147,8 @@ def accumulate(terms: Sequence[Term], chunks: Iterable[Chunk]) -> NormalEquation
     Raises
     ------
     InputError
-        When forces are not finite or are not those of the beads.
+        When positions or forces are not finite or are not of the same beads, or beads lie
+        such that a coordinate has no gradient.
     """
     names = tuple((term.name, term.size) for term in terms)
     if len({name for name, _ in names}) < len(names):
@@ -166,6 +167,12 @@ def accumulate(terms: Sequence[Term], chunks: Iterable[Chunk]) -> NormalEquation
             rows += len(force)
             for name, count in visits.items():
                 seen[name] = seen.get(name, 0) + count
+    if not gram.isfinite().all():
+        raise InputError(
+            "coordinates of terms", wanted="beads at different places, no dihedral of "
+            "three in a line", got="one without a gradient", mend="another map, or terms "
+            "without these beads",
+        )  # fmt: skip
     return NormalEquations(
         names, gram.numpy()[None], moment.numpy()[None], np.array([square]),
         np.array([rows]), seen,
@@ -182,10 +189,10 @@ def _portions(chunk: Chunk, n: int):
         x is None
         or force is None
         or x.shape != force.shape
-        or not np.isfinite(force).all()
+        or not (np.isfinite(force).all() and np.isfinite(x).all())
     ):
         raise InputError(
-            "forces on beads",
+            "positions of and forces on beads",
             wanted="a finite number for each component of each bead",
             got="none" if force is None else f"shape {force.shape}, or NaN",
             mend="save forces with the trajectory",

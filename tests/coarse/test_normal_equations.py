@@ -244,6 +244,18 @@ def test_a_term_that_was_never_visited_is_zero():
     assert (matched.coefficients[:, : far.size] == 0).all()
 
 
+def test_positions_that_make_no_equations_are_refused():
+    """NaN, beads that coincide, and three beads of a dihedral in a line."""
+    source, _ = data("chain", frames=20)
+    lost, same, line = (source.x.copy() for _ in range(3))
+    lost[3, 1, 0] = np.nan
+    same[3, 1] = same[3, 0]
+    line[3, :3] = np.arange(3)[:, None] * [0.5, 0, 0]
+    for x, said in ((lost, "on beads"), (same, "no dihedral"), (line, "no dihedral")):
+        with pytest.raises(InputError, match=said):
+            accumulate(CHAIN, [(x, source.force, None)])
+
+
 def test_order_one_refusals(tmp_path):
     source, _ = data("liquid", frames=20)
     with pytest.raises(InputError, match="too few frames"):
