@@ -94,7 +94,8 @@ def run_salt(
     Raises
     ------
     InputError
-        When the salt is none, or the box is too small for the potentials.
+        When the salt is none or not of elements, or the box is too small for the
+        potentials.
     """
     if len(model.species) != 2 or sum(model.charges) != 0:
         raise InputError("a salt", wanted="two species of opposite charge",
@@ -106,7 +107,7 @@ def run_salt(
             got=f"{edge:.3g} nm for {n_pairs} pairs", mend="more ions",
         )  # fmt: skip
     beads = [name for name in model.species for _ in range(n_pairs)]
-    masses = [app.Element.getBySymbol(name).mass._value for name in beads]
+    masses = [_mass(name) for name in beads]
     # So few ions have few pairs: a long direct sum saves most of the mesh.
     system = make_system(
         model, beads, masses, np.eye(3) * edge, coulomb_cutoff=0.49 * edge
@@ -121,6 +122,14 @@ def run_salt(
         source="ions in an implicit solvent", scratch=scratch, progress=progress,
     )  # fmt: skip
     return run.frames.isel(frame=slice(before // stride, None))
+
+
+def _mass(name: str) -> float:
+    """Da."""
+    try:
+        return app.Element.getBySymbol(name).mass._value
+    except KeyError:
+        raise InputError("ions", wanted="symbols of elements", got=name) from None
 
 
 def _apart(n: int, edge: float, seed: int) -> np.ndarray:
@@ -193,12 +202,16 @@ def osmotic_coefficient(
     Raises
     ------
     InputError
-        When a replicate is too far from the model that was run.
+        When there are fewer frames than blocks, or a replicate is too far from the model
+        that was run.
     """
     thermal = GAS_CONSTANT * model.validity["temperature_K"]
     counts = samples.counts.reshape(len(samples.counts), -1)
     used = np.flatnonzero(counts.any(0))
     counts = counts[:, used].astype(float)
+    if len(counts) < blocks:
+        raise InputError("frames of a salt", wanted=f"{blocks} blocks at least",
+                         got=str(len(counts)), mend="a longer run")  # fmt: skip
     block = np.arange(len(counts)) * blocks // len(counts)
     n = len(model.coefficients)
     rows = bootstrap_weights(blocks, n - 1, seed)[:, block]

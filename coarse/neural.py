@@ -70,13 +70,18 @@ class NeuralModel:
             Whole molecules. Numbers are computed in its precision.
         replicate
             0 is the mean of all networks, k the k-th alone.
+
+        Raises
+        ------
+        IndexError
+            When there is no such network.
         """
         return self.prior.energy(x) + self.correction(x, replicate)
 
     def correction(self, x: Tensor, replicate: int = 0) -> Tensor:
         """What networks add to the energy of the prior, shape (F,)."""
         networks = self.networks(x.dtype, x.device)
-        chosen = networks[replicate - 1 : replicate] if replicate else networks
+        chosen = [networks[replicate - 1]] if replicate else networks
         return sum((n(x) for n in chosen), x.new_zeros(len(x))) / len(chosen)
 
     def forces(self, x: Tensor, replicate: int = 0) -> Tensor:

@@ -119,10 +119,18 @@ def test_a_replicate_that_is_too_far_is_refused(molar):
         osmotic_coefficient(far, salt_samples(model, frames))
 
 
+def test_fewer_frames_than_blocks_are_refused(molar):
+    model, frames = molar
+    with pytest.raises(InputError, match="20 blocks at least"):
+        osmotic_coefficient(model, salt_samples(model, frames.isel(frame=slice(0, 19))))
+
+
 def test_what_is_no_salt_and_too_small_a_box():
     model = ions()
     with pytest.raises(InputError, match="a salt"):
         run_salt(replace(model, charges=(1.0, 1.0)), MOLAR)
+    with pytest.raises(InputError, match="symbols of elements"):
+        run_salt(replace(model, species=("Na+", "Cl-")), MOLAR)
     with pytest.raises(InputError, match="an edge of 1.7 nm"):
         run_salt(model, 5 * MOLAR, n_pairs=8)
 

@@ -107,6 +107,14 @@ def test_forces_are_slopes_and_sum_to_nothing(model):
         torch.testing.assert_close(-slope, forces[:, bead, axis], rtol=1e-6, atol=1e-4)
 
 
+def test_there_is_no_network_beyond_the_last(model):
+    x = chains(2)
+    each = [model.energy(x, replicate=k) for k in range(4)]
+    torch.testing.assert_close(torch.stack(each[1:]).mean(0), each[0])
+    with pytest.raises(IndexError):
+        model.energy(x, replicate=4)
+
+
 def test_single_precision_follows_double(model):
     x = chains(4)
     close = model.forces(x.float())
