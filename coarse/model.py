@@ -121,7 +121,8 @@ class CGModel:
         """Write ``cg-model/1``."""
         header = {
             "map": "one bead per atom",
-            "basis": {"kind": "cubic B-spline", "spacing": self.spline.width},
+            "basis": {"kind": "cubic B-spline", "spacing": self.spline.width,
+                      "start": self.spline.start, "ends": self.spline.ends},
             "species": list(self.species),
             "charges": list(self.charges),
             "pairs": list(self.pairs),
@@ -131,7 +132,7 @@ class CGModel:
             "permittivity": self.permittivity,
             "validity": dict(self.validity),
             "n_units": self.n_units,
-        }
+        }  # fmt: skip
         tensors = {"coefficients": self.coefficients, "inner": self.inner}
         write_model(path, "cg-model/1", header, tensors)
 
@@ -146,15 +147,17 @@ def load_model(path: Path | str) -> CGModel:
     """
     header, tensors = read_model(path, "cg-model/1")
     try:
+        basis = header["basis"]
         spline = Spline.spaced(
-            0.0, float(header["cutoff"]), float(header["basis"]["spacing"]), "zero"
-        )
+            float(basis.get("start", 0.0)), float(header["cutoff"]),
+            float(basis["spacing"]), basis.get("ends", "zero"),
+        )  # fmt: skip
         model = CGModel(
             tuple(header["species"]), tuple(header["charges"]), tuple(header["pairs"]),
             spline, tensors["coefficients"], tensors["inner"], int(header["n_units"]),
             header["validity"], float(header.get("permittivity", 1.0)),
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as exc:
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise SchemaError(
             f"{path}: header of cg-model/1", wanted="the fields that `save` writes",
             got=f"{type(exc).__name__}: {exc}",

@@ -51,6 +51,7 @@ def molecular_terms(
         When bonds do not hold the molecule together, or bonds or a map name other beads.
     """
     x, n = torch.as_tensor(x, dtype=torch.float64), len(names)
+    bonds = [(int(a), int(b)) for a, b in bonds]
     apart = _bonds_apart(bonds, n)
     chains = {k: _chains(bonds, k) for k in (3, 4)}
     mapped = [beads for pair in maps for beads in pair]
@@ -98,7 +99,7 @@ def _bonds_apart(bonds: Sequence[tuple[int, int]], n: int) -> np.ndarray:
 
     if not bonds or not {bead for bond in bonds for bead in bond} <= set(range(n)):
         raise InputError("bonds of a molecule", wanted=f"pairs of beads 0 to {n - 1}",
-                         got=str(list(bonds)) if bonds else "none")  # fmt: skip
+                         got=str(bonds) if bonds else "none")  # fmt: skip
     first, second = zip(*bonds, strict=True)
     graph = coo_matrix((np.ones(len(bonds)), (first, second)), shape=(n, n))
     apart = shortest_path(graph, directed=False, unweighted=True)

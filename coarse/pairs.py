@@ -125,7 +125,7 @@ class Pairs:
             total = value.new_zeros(len(self.pairs) * wide)
             total.index_add_(0, column.flatten(), value.flatten())
             out.append(total.view(-1, wide)[:, : self.basis.size].flatten())
-        return torch.stack(out)
+        return torch.stack(out).to(x)
 
     def forces(self, x: Tensor, box: Tensor | None = None) -> Tensor:
         """See `Term`."""
@@ -139,7 +139,7 @@ class Pairs:
             near = self._near(x[f], None if box is None else box[f])
             self._add_forces(near, out[f].numpy())
             seen += self._visits(near)
-        return out, seen
+        return out.to(x), seen
 
     def roughness(self) -> Tensor:
         """See `Term`."""

@@ -192,6 +192,18 @@ def test_pair_pmf_keeps_its_contract(frames):
     assert pmf.sizes["replicate"] == 51
 
 
+@pytest.mark.parametrize("ends", ["zero", "free"])
+def test_a_model_comes_back_whatever_its_splines(tmp_path, ends):
+    spline = Spline(0.21, 0.9, 17, ends)
+    c = np.random.default_rng(0).normal(size=(2, 1, spline.size))
+    model = CGModel(("A",), (0.0,), ("A-A",), spline, c, np.full(1, 0.25), 3,
+                    {"temperature_K": 300.0})  # fmt: skip
+    model.save(tmp_path / "m.safetensors")
+    r = np.linspace(0.1, 1.0, 50)
+    found = load_model(tmp_path / "m.safetensors").potential(r, 1)
+    np.testing.assert_allclose(found, model.potential(r, 1), rtol=1e-12, atol=1e-9)
+
+
 def test_refusals(frames, tmp_path):
     with pytest.raises(InputError, match="too few frames"):
         equations(frames, block=60)

@@ -64,6 +64,12 @@ def test_branches_and_rings():
     assert not [n for n in found if n.startswith("distance")]
 
 
+def test_bonds_may_be_an_array_as_mdanalysis_has_them():
+    terms = molecular_terms(frames(), np.array(CHAIN, dtype=np.int32), NAMES)
+    assert terms == molecular_terms(frames(), CHAIN, NAMES)
+    assert type(terms[0].beads[0][0]) is int  # for the file of a model
+
+
 def test_what_does_not_hold_together_is_refused():
     with pytest.raises(InputError, match="none to bead 4"):
         molecular_terms(frames(), CHAIN[:3], NAMES)

@@ -168,3 +168,15 @@ def test_visits_count_pairs():
     counts[2] = 0
     with pytest.raises(InputError, match="A-C"):
         term.innermost(counts)
+
+
+def test_single_precision_stays_single():
+    term = Pairs(("A", "B") * 3, Spline(0.0, 0.7, 7, "zero"))
+    x = torch.from_numpy(scattered(12, box=BOXES["cube"]).reshape(2, 6, 3)).float()
+    box = torch.from_numpy(BOXES["cube"]).expand(2, 3, 3)
+    for single, double in (
+        (term.energies(x, box), term.energies(x.double(), box)),
+        (term.forces(x, box), term.forces(x.double(), box)),
+    ):
+        assert single.dtype == torch.float32
+        torch.testing.assert_close(single.double(), double, rtol=1e-3, atol=1e-3)
