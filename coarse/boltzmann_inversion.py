@@ -24,7 +24,7 @@ from ..core.units import NM, PS
 from .bases import Basis, visited
 from .distributions import Distribution, radial_distributions
 from .langevin import GAS_CONSTANT
-from .linear_model import LinearModel
+from .linear_model import LinearModel, check_state
 from .openmm_forces import linear_system
 from .pairs import Pairs
 from .rounds import Sampling
@@ -188,10 +188,12 @@ def iterate(
     Raises
     ------
     InputError
-        When the model has no pairs, or the target is of others.
+        When the model has no pairs or is of another temperature, or the target is of
+        other pairs.
     StageError
         When a run becomes unstable.
     """
+    check_state(model.validity, how.temperature)
     pairs, own = _pairs_of(model)
     change, seen = invert_pairs(pairs, target, how.temperature)
     folder = None if scratch is None else _folder(scratch, model, target, start, how)

@@ -17,6 +17,7 @@ from torch import Tensor
 from ..core.errors import InputError
 from ..core.units import AVOGADRO, BOLTZMANN
 from .linear_forces import BatchedPotential
+from .linear_model import check_state
 
 #: kJ/mol/K.
 GAS_CONSTANT = BOLTZMANN * AVOGADRO * 1e-3
@@ -67,7 +68,8 @@ class Langevin:
     Raises
     ------
     InputError
-        When shapes do not fit, or a number is not what it must be.
+        When shapes do not fit, a number is not what it must be, or no replica is at the
+        temperature of the model; other rungs of a ladder may be at any.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Langevin:
         masses = _positive("masses", masses, x, beads).view(1, beads, 1)
         self.friction = _positive("friction", friction, x, beads, least=0.0)
         self.temperature = _positive("temperature", temperature, x, n)
+        check_state(getattr(potential, "validity", {}), *self.temperature.tolist())
         if not step > 0:
             raise InputError("time step", wanted="above zero, ps", got=str(step))
         self.potential, self.step, self._seed = potential, step, seed

@@ -78,6 +78,11 @@ class LinearForces:
     box
         Rows are box vectors, nm, shape (3, 3), for terms that want one.
 
+    Attributes
+    ----------
+    validity
+        That of the model, of which `Langevin` asks whether the temperature is its own.
+
     Raises
     ------
     InputError
@@ -100,6 +105,7 @@ class LinearForces:
                 "coefficients of a linear model", wanted=f"{sizes[0]} of the terms",
                 got=str(sizes[1]),
             )  # fmt: skip
+        self.validity: Mapping = {}
         self.dtype, self._box = dtype, None if box is None else box.double()
         given = [torch.as_tensor(c, dtype=torch.float64).cpu() for c in coefficients]
         places = _Places(terms)
@@ -134,8 +140,10 @@ class LinearForces:
            dtype: torch.dtype = torch.float32, box: Tensor | None = None
            ) -> LinearForces:  # fmt: skip
         """A replicate of a model, not trusted beyond where it was seen."""
-        return cls(model.terms, model.parts(replicate), len(model.beads), dtype=dtype,
+        made = cls(model.terms, model.parts(replicate), len(model.beads), dtype=dtype,
                    ranges=model.ranges, box=box)  # fmt: skip
+        made.validity = model.validity
+        return made
 
     @torch.no_grad()
     def energy(self, x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..core.artefact import read_model, write_model
-from ..core.errors import SchemaError
+from ..core.errors import InputError, SchemaError
 from .bases import as_json, from_json
 from .local_density import LocalDensity
 from .pairs import Pairs
@@ -24,6 +24,8 @@ KINDS = {
     "bonded": Bonded, "torsions": Torsions, "pairs": Pairs, "wall": Wall,
     "density": LocalDensity,
 }  # fmt: skip
+#: K that a run may be away from the state point of a model.
+NEAR = 20.0
 UNITS = {"length": "nm", "energy": "kJ/mol", "mass": "Da"}
 
 
@@ -90,6 +92,24 @@ class LinearModel:
             "ranges": {name: list(seen) for name, seen in self.ranges.items()},
         }  # fmt: skip
         return header, {"coefficients": self.coefficients, "masses": self.masses}
+
+
+def check_state(validity: Mapping, *temperatures: float) -> None:
+    """Refuse temperatures (K) of which a potential of mean force was made for none.
+
+    Raises
+    ------
+    InputError
+        When all are more than `NEAR` away from that of `validity`, if that has one.
+    """
+    own = float(validity.get("temperature_K", temperatures[0]))
+    temperature = min(temperatures, key=lambda t: abs(t - own))
+    if not abs(temperature - own) <= NEAR:
+        raise InputError(
+            "temperature of a run", wanted=f"{own:g} K, that of the model, within "
+            f"{NEAR:g} K", got=f"{temperature:g} K",
+            mend="match forces at this temperature: its free energies are others",
+        )  # fmt: skip
 
 
 def load_linear(path: Path | str) -> LinearModel:

@@ -160,6 +160,11 @@ class NeuralForces:
     prior: BatchedPotential
     model: NeuralModel
 
+    @property
+    def validity(self) -> Mapping:
+        """That of the model."""
+        return self.model.validity
+
     @torch.no_grad()
     def energy(self, x: Tensor) -> Tensor:
         """See `BatchedPotential`."""

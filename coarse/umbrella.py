@@ -7,6 +7,7 @@ Shapes: K windows (or states), N frames of all of them, D coordinates of a bias.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -106,6 +107,11 @@ class Biased:
     potential: BatchedPotential
     umbrellas: Umbrellas
     window: Tensor
+
+    @property
+    def validity(self) -> Mapping:
+        """That of the model, where the potential has one."""
+        return getattr(self.potential, "validity", {})
 
     def energy(self, x: Tensor) -> Tensor:
         """Shape (R,), kJ/mol, with bias."""

@@ -251,6 +251,9 @@ def test_other_targets_are_refused():
     bonds = replace(MODEL, terms=(bond,), coefficients=np.zeros((1, bond.size)))
     with pytest.raises(InputError, match="a model with Pairs"):
         iterate(bonds, [], MDState(np.zeros((2, 3)), np.eye(3)), sampling(2, 1))
+    with pytest.raises(InputError, match="temperature of a run"):
+        iterate(MODEL, [of_gas(1e5)], MDState(np.zeros((BEADS, 3)), np.eye(3)),
+                replace(sampling(2, 1), temperature=350.0))  # fmt: skip
     with pytest.raises(InputError, match="target of Boltzmann"):
         invert_pairs(PAIRS, [of_gas(1e5, name="pairs B-B")], 300.0)
     with pytest.raises(InputError, match="reach of the target"):

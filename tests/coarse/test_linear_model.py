@@ -8,12 +8,17 @@ import pytest
 import torch
 
 from mesobridge.coarse.bases import TURN, Fourier, Spline
+from mesobridge.coarse.langevin import Langevin
+from mesobridge.coarse.linear_forces import LinearForces
 from mesobridge.coarse.linear_model import LinearModel, load_linear
+from mesobridge.coarse.networks import Architecture
+from mesobridge.coarse.neural import NeuralForces, NeuralModel
 from mesobridge.coarse.pairs import Pairs
 from mesobridge.coarse.terms import Bonded, Torsions
+from mesobridge.coarse.umbrella import Biased, Umbrellas
 from mesobridge.coarse.walls import Wall
 from mesobridge.core.artefact import read_model, write_model
-from mesobridge.core.errors import SchemaError
+from mesobridge.core.errors import InputError, SchemaError
 
 TERMS = (
     Bonded("bonds", "distance", ((0, 1), (1, 2), (2, 3), (3, 4)), Spline(0.0, 5.0, 8)),
@@ -88,3 +93,30 @@ def test_other_files_are_refused(model, tmp_path, wrong):
     write_model(path, "cg-model/1", header, tensors)
     with pytest.raises(SchemaError, match="a linear model, as `save` writes it"):
         load_linear(path)
+
+
+def test_a_run_far_from_the_state_point_of_the_model_is_refused():
+    """Also of a network on it and with umbrellas; of a ladder one rung must be there."""
+    term = Bonded("bond", "distance", ((0, 1),), Spline(0.1, 0.5, 6))
+    model = LinearModel(("A", "B"), np.ones(2), (term,), np.zeros((1, term.size)), 1,
+                        {"temperature_K": 300.0})  # fmt: skip
+    forces = LinearForces.of(model)
+    window = torch.zeros(2, dtype=torch.long)
+    bias = Umbrellas((("distance", (0, 1)),), torch.tensor([[0.3]]), torch.ones(1, 1))
+    network = NeuralModel(model, Architecture(), (0, 1), np.zeros((2, 2, 2)), (),
+                          model.validity)  # fmt: skip
+
+    def run(potential, *temperatures):
+        x = torch.zeros(2, 2, 3)
+        x[:, 1, 0] = 0.3
+        Langevin(potential, x, torch.ones(2), temperature=torch.tensor(temperatures),
+                 friction=1.0, step=1e-3, seed=0)  # fmt: skip
+
+    run(forces, 310.0, 310.0)
+    run(forces, 300.0, 900.0)
+    run(LinearForces(model.terms, model.parts(), 2), 500.0, 500.0)
+    others = Biased(forces, bias, window), NeuralForces(forces, network)
+    for potential in (forces, *others):
+        with pytest.raises(InputError, match="temperature of a run") as told:
+            run(potential, 330.0, 500.0)
+        assert told.value.got == "330 K"
