@@ -57,7 +57,7 @@ def parabola(term: Bonded) -> Tensor:
 
 
 def schnet(replicas: int) -> AutogradForces:
-    """Two layers of 64 channels on all pairs of five beads; nm are taken for 0.1 A."""
+    """Two layers of 64 channels on all pairs of five beads; positions go in in A."""
     from torch_geometric.nn import SchNet
 
     first, second = (~torch.eye(5, dtype=torch.bool)).nonzero().T
