@@ -9,6 +9,7 @@ average in equilibrium but allows longer steps. Units here: nm, ps, kJ/mol, K.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -125,6 +126,8 @@ def pair_box(pair: IonPair) -> PairBox:
     ------
     InputError
         When the force field does not know the ions.
+    StageError
+        When the run becomes unstable.
     """
     modeller = _modeller(pair)
     system = _system(pair, modeller.topology)
@@ -134,7 +137,8 @@ def pair_box(pair: IonPair) -> PairBox:
     box = np.array(
         modeller.topology.getPeriodicBoxVectors().value_in_unit(unit.nanometer)
     )
-    start = _settled(pair, system, MDState(x, box))
+    with _stable(f"the box of {'-'.join(pair.ions)}"):
+        start = _settled(pair, system, MDState(x, box))
     return PairBox(system, start, charges)
 
 
@@ -242,7 +246,8 @@ def windows(pair: IonPair, folder: Path, segments: Sequence[int]) -> Iterator[np
             part = stored(path)
             if part is None:
                 assert before is not None  # noqa: S101 - the window below ran
-                part = _segment(pair, box, before, k, turn)
+                with _stable(f"window {k} of {'-'.join(pair.ions)}"):
+                    part = _segment(pair, box, before, k, turn)
                 store(path, part)
             ends[k] = MDState(part["x"], box.start.box, part["v"])
             yield part["r"]
@@ -267,15 +272,21 @@ def _segment(pair, box: PairBox, start: MDState, k: int, turn: int) -> dict:
         apart = x[1] - x[0]
         distances.append(np.linalg.norm(apart - box.edge * np.round(apart / box.edge)))
     last = context.getState(getPositions=True, getVelocities=True)
-    part = {
+    return {
         "r": np.array(distances),
         "x": last.getPositions(asNumpy=True)._value,
         "v": last.getVelocities(asNumpy=True)._value,
     }
-    if not all(np.isfinite(a).all() for a in part.values()):
-        raise StageError(f"window {k} of {'-'.join(pair.ions)}: a position is not finite",
-                         mend="a shorter time step")  # fmt: skip
-    return part
+
+
+@contextmanager
+def _stable(what: str):
+    """OpenMM stops at positions that are not finite."""
+    try:
+        yield
+    except openmm.OpenMMException as exc:
+        raise StageError(f"{what}: the run became unstable", got=str(exc).split("  ")[0],
+                         mend="a shorter time step") from exc  # fmt: skip
 
 
 def read_box(pair: IonPair, folder: Path) -> PairBox:

@@ -1,10 +1,12 @@
 """Windows of two ions in explicit water: the box, resuming, refusals."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from mesobridge.atomistic.ion_pairs import IonPair, pair_box, read_windows, windows
-from mesobridge.core.errors import InputError
+from mesobridge.core.errors import InputError, StageError
 
 PAIR = IonPair(("NA", "CL"), (0.28, 0.31), waters=60, cutoff=0.5, sample=0.02,
                segment=0.2, settle=0.2, timestep=0.002)  # fmt: skip
@@ -59,6 +61,18 @@ def test_every_window_needs_its_number_of_segments(tmp_path):
         with pytest.raises(InputError, match="2 numbers from 1 on"):
             next(windows(PAIR, tmp_path, wrong))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_becomes_unstable_is_told(tmp_path):
+    wild = dataclasses.replace(PAIR, timestep=0.03, sample=0.3, segment=30, settle=3)
+    with pytest.raises(StageError, match="the box of NA-CL: the run became unstable"):
+        pair_box(wild)
+    kept = pair_box(PAIR).start
+    np.savez(tmp_path / "box.npz", x=kept.positions, box=kept.box, charges=[1.0, -1.0],
+             pair=repr(wild))  # fmt: skip
+    with pytest.raises(StageError, match="window 0 of NA-CL") as told:
+        list(windows(wild, tmp_path, (1, 1)))
+    assert "NaN" in told.value.got
 
 
 def test_windows_beyond_half_the_box_and_unknown_ions_are_refused():
