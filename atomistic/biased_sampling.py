@@ -251,9 +251,16 @@ def sample_biased(
 
     Raises
     ------
+    InputError
+        When steps are no multiples of the stride.
     StageError
         When the run becomes unstable.
     """
+    if any(n % stride for n in (settle, length, segment)):
+        raise InputError(
+            "steps of a biased run", wanted=f"multiples of the stride, {stride}",
+            got=f"{settle} and {length} in segments of {segment}",
+        )  # fmt: skip
     system = _biased(molecule, bias)
     x = _relax(make_context(system, settings), start)
     run = run_segments(

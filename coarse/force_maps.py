@@ -42,9 +42,13 @@ class ForceMap:
     blocks: tuple[np.ndarray, ...]
 
     def __post_init__(self):
+        found = [block.shape for block in self.blocks]
+        wanted = [template.weights.shape for template in self.beads.templates]
+        if found != wanted:
+            raise InputError("shapes of a force map", wanted=str(wanted), got=str(found))
         for block, template in zip(self.blocks, self.beads.templates, strict=True):
             off = np.abs(block @ template.weights.T - np.eye(len(template.beads)))
-            if block.shape != template.weights.shape or not off.max() < TOLERANCE:
+            if not off.max() < TOLERANCE:
                 raise InputError(
                     f"force map of {template.name}",
                     wanted="W C^T = 1, or the forces are biased",

@@ -122,6 +122,16 @@ def test_a_killed_run_goes_on_bit_by_bit(tmp_path):
     assert go(tmp_path).identical(go(None))
 
 
+def test_steps_are_multiples_of_the_stride():
+    molecule, (four,) = chain(4)
+    for settle, length, segment in ((110, 200, 40), (100, 210, 40), (100, 200, 50)):
+        with pytest.raises(InputError, match="multiples of the stride, 20"):
+            sample_biased(
+                molecule, torsion("0", [four]), molecule.x, settings(), settle=settle,
+                length=length, stride=20, segment=segment,
+            )  # fmt: skip
+
+
 def test_surface_of_known_torsions():
     """Bonds and angles relax: what is left are the two torsions."""
     molecule, turns = chain(5)

@@ -342,6 +342,9 @@ def test_refusals():
     f = noisy(np.random.default_rng(12), 3, 40)
     with pytest.raises(InputError, match="off by 0.5"):
         ForceMap(beads, (np.array([[1.0, 0, 0], [0, 0, 1]]),))
+    for wrong in ((np.eye(2),), (np.array([[1.0, 1, 0], [0, 0, 1]]),) * 2):
+        with pytest.raises(InputError, match="shapes of a force map"):
+            ForceMap(beads, wrong)
     with pytest.raises(InputError, match="only zeros"):
         ForceCovariance.of(beads, 0 * f)
     f[3, 1, 0] = np.nan
