@@ -112,14 +112,14 @@ def activity_from_osmotic(
     Raises
     ------
     InputError
-        When there are too few concentrations, or the fit is not one: chi^2 per degree of
-        freedom above 9.
+        When there are too few concentrations or replicates, or the fit is not one: chi^2
+        per degree of freedom above 9.
     """
     c, phi = np.asarray(concentration, dtype=float), np.asarray(osmotic, dtype=float)
-    if phi.ndim != 2 or phi.shape[1] != len(c) or len(c) < len(POWERS) + 1:
+    if phi.ndim != 2 or phi.shape[1] != len(c) or len(c) <= len(POWERS) or len(phi) < 3:
         raise InputError(
             "osmotic coefficients",
-            wanted=f"replicates (R + 1, n) at n > {len(POWERS)} concentrations",
+            wanted=f"(R + 1, n) of R > 1 replicates, n > {len(POWERS)} concentrations",
             got=f"{phi.shape} at {len(c)}",
         )  # fmt: skip
     medium = charge, permittivity, temperature

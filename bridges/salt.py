@@ -88,12 +88,16 @@ def salt_activity(
     Raises
     ------
     InputError
-        See `run_salt`, `osmotic_coefficient`, `activity_from_osmotic`.
+        When the model has no replicates, whose spread weighs the runs; see `run_salt`,
+        `osmotic_coefficient`, `activity_from_osmotic`.
     """
     c = np.asarray(concentrations, dtype=float)
     if len(c) < 3 or not (np.diff(c) > 0).all() or not c[0] > 0:
         raise InputError("concentrations of a salt", wanted="three or more, rising, m-3",
                          got=str(concentrations))  # fmt: skip
+    if len(model.coefficients) < 3:
+        raise InputError("potentials of ions", wanted="two replicates at least",
+                         got=str(len(model.coefficients) - 1))  # fmt: skip
     base = Path(folder) / _key(model, n_pairs, length, seed)
     runs = [base / f"{value:.6g}" for value in c]
     for run in runs:

@@ -94,6 +94,8 @@ def test_bad_osmotic_coefficients_are_told():
         activity_from_osmotic(c[:2], phi[:, :2], **SALT)
     with pytest.raises(InputError, match="osmotic coefficients"):
         activity_from_osmotic(c, phi[0], **SALT)
+    with pytest.raises(InputError, match="R > 1 replicates"):
+        activity_from_osmotic(c, phi[:1], **SALT)
     odd = phi + np.array([0, 0, 0.1, 0, 0, 0])
     with pytest.raises(InputError, match="the fit of osmotic"):
         activity_from_osmotic(c, odd, **SALT)

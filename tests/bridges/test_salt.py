@@ -50,6 +50,9 @@ def test_what_the_solvent_explains_is_of_the_charge_of_the_ions(charge):
     assert row["ln_gamma"] - row["permittivity"] == pytest.approx(water, abs=2e-3)
 
 
-def test_concentrations_must_rise(tmp_path):
+def test_what_cannot_be_run_is_told_at_once(tmp_path):
+    alone = replace(MODEL, coefficients=MODEL.coefficients[:1])
+    with pytest.raises(InputError, match="two replicates at least"):
+        salt_activity(alone, [1e25, 5e25, 2e26], tmp_path, salt="NaCl")
     with pytest.raises(InputError, match="concentrations of a salt"):
         salt_activity(MODEL, [1e26, 5e25, 2e26], tmp_path, salt="NaCl")
