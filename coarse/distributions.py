@@ -28,7 +28,7 @@ class Distribution:
         Shape (U, n).
     expected
         What they would be of an ideal gas at this density, or, of bonds and angles, if
-        all values between the edges were alike; shape (U, n).
+        all values were spread evenly between the edges; shape (U, n).
     """
 
     name: str
@@ -101,7 +101,7 @@ def radial_distributions(
 def bonded_distribution(
     term: Bonded, x: np.ndarray, *, bins: int = 100, block: int
 ) -> Distribution:
-    """Of the coordinates of a term, between the ends of its basis.
+    """Of the coordinates of a term, between the ends of its basis; others lower the rest.
 
     Parameters
     ----------
@@ -124,13 +124,12 @@ def bonded_distribution(
     starts, edges = _blocks(len(x), block), np.linspace(low, high, bins + 1)
     parts = [np.histogram(value[s : s + block], edges)[0] for s in starts]
     counts = np.array(parts, dtype=float)
-    whole = counts.sum(1, keepdims=True)
-    if not whole.all():
+    if not counts.any(1).all():
         raise InputError(
             f"values of {term.name}", wanted=f"some between {low:.4g} and {high:.4g}",
             got="a block without any",
         )  # fmt: skip
-    expected = np.broadcast_to(whole / bins, counts.shape)
+    expected = np.full(counts.shape, block * value.shape[1] / bins)
     return Distribution(term.name, edges, counts, expected)
 
 

@@ -88,6 +88,21 @@ def test_the_verdict_is_in_the_file_of_the_model(tmp_path):
         assert validity["temperature_K"] == 300.0
 
 
+def test_bonds_beyond_the_ends_count_against_a_model():
+    """A fifth of them is broken; the others are as they should be."""
+    bond = Bonded("bond", "distance", ((0, 1),), Spline(0.0, 1.0, 8))
+    x = np.zeros((6000, 2, 3))
+    x[:, 1, 2] = np.random.default_rng(1).normal(0.5, 0.05, 6000)
+    broken = x[4000:].copy()
+    broken[::5, 1, 2] = 7.0
+    good, training, held_out, bad = (
+        [bonded_distribution(bond, part, bins=50, block=100)]
+        for part in (x[4000:], x[:2000], x[2000:4000], broken)
+    )
+    assert judge_structure(good, training, held_out)[0].ok
+    assert not judge_structure(bad, training, held_out)[0].ok
+
+
 def test_what_cannot_be_compared_is_refused():
     with pytest.raises(InputError, match="same bins"):
         rms_difference(radial(0), radial(1, name="pairs A-B"))
