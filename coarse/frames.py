@@ -18,6 +18,7 @@ import xarray as xr
 from ..core.coulomb import coulomb_force
 from ..core.errors import InputError
 from ..core.units import AVOGADRO, NM
+from .neighbours import check_cutoff
 from .normal_equations import Chunk
 
 #: Positions of beads from those of atoms (..., N, 3), nm, and boxes (..., 3, 3) or none.
@@ -192,6 +193,8 @@ class WithoutCoulomb:
         for x, force, box in self.frames.chunks(start, stop):
             if box is None:
                 raise InputError("charged beads", wanted="periodic boxes", got="none")
+            for cell in box:
+                check_cutoff(np.linalg.inv(cell), self.cutoff)
             context = self._context(box[0])
             pulls = [self._forces(context, *frame) for frame in zip(x, box, strict=True)]
             yield x, force - np.array(pulls), box

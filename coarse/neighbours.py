@@ -64,13 +64,7 @@ def near_pairs(x: np.ndarray, box: np.ndarray | None, cutoff: float) -> NearPair
     if box is None:  # so wide that no image is near
         box = np.diag(np.ptp(x, axis=0) + 2.1 * cutoff)
     inverse = np.linalg.inv(box)
-    half = 0.5 / np.linalg.norm(inverse, axis=0).max()
-    if cutoff > half:
-        raise InputError(
-            "cut-off of pairs",
-            wanted=f"at most half the smallest height of the box, {half:.4g} nm",
-            got=f"{cutoff:.4g} nm",
-        )
+    check_cutoff(inverse, cutoff)
     share = (x @ inverse).T
     share = np.ascontiguousarray(share - np.floor(share))
     if x.shape[0] > FEW:
@@ -85,6 +79,17 @@ def near_pairs(x: np.ndarray, box: np.ndarray | None, cutoff: float) -> NearPair
     way = box.T @ step
     r = np.sqrt(np.einsum("an,an->n", way, way))
     return NearPairs(i, j, way, r)
+
+
+def check_cutoff(inverse: np.ndarray, cutoff: float) -> None:
+    """Refuse a cut-off (nm) too long for a box, whose inverse is given (1/nm)."""
+    half = 0.5 / np.linalg.norm(inverse, axis=0).max()
+    if cutoff > half:
+        raise InputError(
+            "cut-off of pairs",
+            wanted=f"at most half the smallest height of the box, {half:.4g} nm",
+            got=f"{cutoff:.4g} nm",
+        )
 
 
 def _compared(share: np.ndarray, box, cutoff: float) -> tuple[np.ndarray, np.ndarray]:

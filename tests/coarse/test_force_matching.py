@@ -207,6 +207,10 @@ def test_a_model_comes_back_whatever_its_splines(tmp_path, ends):
 def test_refusals(frames, tmp_path):
     with pytest.raises(InputError, match="too few frames"):
         equations(frames, block=60)
+    beads = one_bead_per_atom(SPECIES)
+    source = DatasetFrames(frames, beads.positions, basic_force_map(beads).forces)
+    with pytest.raises(InputError, match="half the smallest height"):
+        next(WithoutCoulomb(source, IONS, 0.81).chunks(0, 2))
     model = model_of(equations(frames))
     with pytest.raises(InputError, match="does not know"):
         make_system(model, ["K"], [39.0], np.eye(3) * BOX)
