@@ -179,6 +179,21 @@ class Potential:
             )  # fmt: skip
         return numbers.astype(np.int64)
 
+    def features(
+        self,
+        positions: np.ndarray,
+        species: Sequence[str] | np.ndarray,
+        box: np.ndarray | None = None,
+        pbc: Sequence[bool] = (True, True, True),
+    ) -> np.ndarray:
+        """Features of the last layer of each atom, shape (N, H); as `evaluate`."""
+        if box is None:
+            box, pbc = np.zeros((3, 3)), (False, False, False)
+        rows, index = VerletList(self.model.cutoff).rows(positions, box, pbc)
+        given = self._given(rows, self.numbers(species), index)
+        with torch.no_grad():
+            return self.model(*given)[1].cpu().numpy()
+
     def of_rows(
         self,
         rows: np.ndarray,

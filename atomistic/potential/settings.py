@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -156,6 +157,12 @@ class TrainingResult:
     curve: list[dict]
     baseline: dict | None = None
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the weights."""
+        arrays = (self.tensors[name].tobytes() for name in sorted(self.tensors))
+        return hashlib.sha256(b"".join(arrays)).hexdigest()
+
 
 def new_model(s: TrainingSettings) -> CartesianACE:
     """Model with random weights."""
@@ -184,3 +191,25 @@ def build_model(s: TrainingSettings, tensors: dict[str, Tensor]) -> CartesianACE
     model = new_model(s)
     model.load_state_dict(tensors)
     return model.requires_grad_(False)
+
+
+def begin_with(model: CartesianACE, initial: TrainingResult) -> None:
+    """Give a model the weights of another training, but energies of elements and cores.
+
+    Raises
+    ------
+    InputError
+        When they are those of another network.
+    """
+    names = {name for name, _ in model.named_parameters()} - {"shift"}
+    weights = {k: torch.from_numpy(v) for k, v in initial.tensors.items() if k in names}
+    same = len(weights) == len(names) and initial.settings.species
+    try:
+        model.load_state_dict(weights, strict=False)
+    except RuntimeError as exc:
+        same, why = (), str(exc).splitlines()[-1].strip()
+    else:
+        why = f"{len(weights)} of {len(names)} tensors"
+    if not same:
+        raise InputError("weights to begin with", got=why,
+                         wanted="those of a training of the same network")  # fmt: skip

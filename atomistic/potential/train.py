@@ -30,7 +30,13 @@ from .core_repulsion import closest_pairs, nuclear_charges
 from .data import Frame, batch, digest, load_frames
 from .element_energies import energy_offsets, reference_energies
 from .loss import errors_of, frame_weights, loss, squared_errors
-from .settings import TrainingResult, TrainingSettings, build_model, new_model
+from .settings import (
+    TrainingResult,
+    TrainingSettings,
+    begin_with,
+    build_model,
+    new_model,
+)
 
 __all__ = ["TrainingResult", "TrainingSettings", "build_model", "new_model", "train"]
 
@@ -57,6 +63,7 @@ def train(
     settings: TrainingSettings,
     folder: Path | None = None,
     progress: Progress | None = None,
+    initial: TrainingResult | None = None,
 ) -> TrainingResult:
     """Train a potential on energies, forces and, where labelled, stress.
 
@@ -72,18 +79,21 @@ def train(
         and at each point of the curve; a later call with the same arguments goes on.
     progress
         Called with (done, of how much, text).
+    initial
+        A training of the same network whose weights this one begins with.
 
     Raises
     ------
     InputError
-        When there are fewer frames than a batch, none to be patient about, or the loss
-        is not finite.
+        When there are fewer frames than a batch, none to be patient about, the loss
+        is not finite, or the initial weights are those of another network.
     """
     cutoff = settings.cutoff / ANGSTROM
     baseline = baseline_record([*training, *validation])
     frames = load_frames(training, settings.species, cutoff)
     held_out = load_frames(validation, settings.species, cutoff)
-    run = _Training(settings, frames, held_out, digest([*training, *validation]))
+    data = digest([*training, *validation])
+    run = _Training(settings, frames, held_out, data, initial)
     store = folder / STATE if folder else None
     if store is not None and store.is_file():
         run.load(store)
@@ -134,8 +144,9 @@ class _Training:
         frames: list[Frame],
         held_out: list[Frame],
         data: str = "",
+        initial: TrainingResult | None = None,
     ):
-        self.s, self.key = s, _key(s, data)
+        self.s, self.key = s, _key(s, data + (initial.digest if initial else ""))
         self.rank, self.processes = _processes()
         self.cutoff = s.cutoff / ANGSTROM
         self.frames = [f for f in frames if not f.isolated]
@@ -153,6 +164,8 @@ class _Training:
         self.held_out = held_out[:: max(1, math.ceil(len(held_out) / CURVE_FRAMES))]
         torch.manual_seed(s.seed)
         self.model = new_model(s).to(s.device)
+        if initial is not None:
+            begin_with(self.model, initial)
         self.core = {
             "inner": torch.from_numpy(closest_pairs(self.frames, len(s.species))),
             "nuclear": torch.from_numpy(nuclear_charges(s.species)),

@@ -35,25 +35,30 @@ def conformal_scale(
     species
         Numbers, shape (N,).
     n_species
-        S; those without atoms here get the largest factor of the others.
+        S; those of too few components for the highest level take the factors of all.
     levels
         L probabilities, such as 0.95.
 
     Raises
     ------
     InputError
-        When an element has too few components for the highest level.
+        When there are too few components for the highest level.
     """
-    found, fewest = errors.new_zeros(n_species, len(levels)), 1 / (1 - max(levels))
+    scores = errors.abs() / std.unsqueeze(1)
+    fewest = math.ceil(1 / (1 - max(levels)))
+    if scores.numel() < fewest:
+        raise InputError("components of forces to calibrate on", got=str(scores.numel()),
+                         wanted=f"{fewest} or more", mend="hold out more frames")  # fmt: skip
+    found = _quantiles(scores, levels).repeat(n_species, 1)
     for s in species.unique().tolist():
-        own = species == s
-        scores = (errors[own].abs() / std[own].unsqueeze(1)).flatten().sort().values
-        if len(scores) < fewest:
-            raise InputError(
-                f"components of forces on species {s} to calibrate on",
-                wanted=f"{math.ceil(fewest)} or more", got=str(len(scores)),
-                mend="hold out more frames",
-            )  # fmt: skip
-        ranks = [math.ceil((len(scores) + 1) * level) for level in levels]
-        found[s] = scores[torch.tensor(ranks).clamp(max=len(scores)) - 1]
-    return torch.where(found > 0, found, found.max(0).values)
+        own = scores[species == s]
+        if own.numel() >= fewest:
+            found[s] = _quantiles(own, levels)
+    return found
+
+
+def _quantiles(scores: Tensor, levels: Sequence[float]) -> Tensor:
+    """The scores that new ones stay below so often, shape (L,)."""
+    n, rising = scores.numel(), scores.flatten().sort().values
+    ranks = [math.ceil((n + 1) * level) for level in levels]
+    return rising[torch.tensor(ranks).clamp(max=n) - 1]

@@ -188,9 +188,10 @@ def test_intervals_hold_what_they_say_whatever_the_errors():
             assert float(inside[species == s].double().mean()) == pytest.approx(
                 level, abs=0.025
             )
-    torch.testing.assert_close(scale[2], scale[:2].max(0).values)
+    assert (scale[2] > scale[0]).all()  # that of all, of which half are wilder
+    assert (scale[2] < scale[1]).all()
     with pytest.raises(InputError, match="100 or more"):
-        conformal_scale(*drawn(60), 2, LEVELS)
+        conformal_scale(*drawn(30), 2, LEVELS)
 
 
 def test_area_under_the_curve():
