@@ -40,8 +40,8 @@ class Trigger:
 
     def __post_init__(self):
         if not min(self.force, self.energy, self.memory) > 0:
-            raise InputError("bounds of a trigger", wanted="numbers above zero",
-                             got=f"{self.force}, {self.energy}, {self.memory}")  # fmt: skip
+            got = f"{self.force}, {self.energy}, {self.memory}"
+            raise InputError("bounds of a trigger", wanted="numbers above zero", got=got)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from ase import Atoms
 
+from ...core.errors import InputError
 from ...core.units import BOLTZMANN, DALTON, EV
+from ..oracle import total_charge
 from ..potential.evaluation import Evaluation
 from ..potential.potential import Potential
 from ..potential.verlet import VerletList
@@ -20,8 +23,8 @@ from ..potential.verlet import VerletList
 #: eV/K, and A/fs^2 for 1 eV/A on 1 Da.
 KB = BOLTZMANN / EV
 ACCELERATION = EV / DALTON * 1e-10
-#: Of neighbour lists, A.
-SKIN = 1.0
+#: Of neighbour lists, and how far an atom may go in one step before it runs away; A.
+SKIN, FARTHEST = 1.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,27 @@ class System:
     box: np.ndarray
     pbc: tuple[bool, bool, bool]
     charge: float = 0.0
+
+
+def system_of(starts: Sequence[Atoms]) -> System:
+    """What moves, of configurations of the same atoms.
+
+    Raises
+    ------
+    InputError
+        When there is none, or they differ in atoms, cell or charge.
+    """
+    if not starts:
+        raise InputError("structures to start from", wanted="one or more", got="none")
+    first = starts[0]
+    for other in starts[1:]:
+        same = list(other.symbols) == list(first.symbols)
+        if not same or not np.allclose(other.cell.array, first.cell.array):
+            raise InputError("structures to start from", wanted="the same atoms and cell",
+                             got=f"{first.symbols} and {other.symbols}")  # fmt: skip
+    a, b, c = map(bool, first.pbc)
+    return System(tuple(first.symbols), first.get_masses(), first.cell.array.copy(),
+                  (a, b, c), total_charge(first.info))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -121,6 +145,8 @@ class Mover:
     ) -> tuple[dict[int, Walker], dict[int, Evaluation]]:
         """One step of each: walkers, and what the potential says of them.
 
+        Walkers that run away are left out.
+
         Parameters
         ----------
         walkers
@@ -131,6 +157,9 @@ class Mover:
             Whether standard deviations of forces are wanted of the new ones.
         """
         moved = {r: self._drifted(r, w, found[r].forces) for r, w in walkers.items()}
+        moved = {r: w for r, w in moved.items() if _near(w.x, walkers[r].x)}
+        if not moved:
+            return {}, {}
         found = self.evaluate(moved, spread)
         half = 0.5 * self.motion.timestep * ACCELERATION / self.system.masses[:, None]
         done = {
@@ -160,6 +189,11 @@ def started(system: System, motion: Motion, x: np.ndarray, number: int) -> Walke
     if len(x) > 1:
         v -= (masses * v).sum(0) / masses.sum()
     return Walker(np.array(x, float), v)
+
+
+def _near(x: np.ndarray, before: np.ndarray) -> bool:
+    """Whether no atom has run away; of NaN this is false as well."""
+    return bool(np.abs(x - before).max() <= FARTHEST)
 
 
 def _normal(seed: int, number: int, age: int, shape: tuple) -> np.ndarray:

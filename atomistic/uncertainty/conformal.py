@@ -47,8 +47,10 @@ def conformal_scale(
     scores = errors.abs() / std.unsqueeze(1)
     fewest = math.ceil(1 / (1 - max(levels)))
     if scores.numel() < fewest:
-        raise InputError("components of forces to calibrate on", got=str(scores.numel()),
-                         wanted=f"{fewest} or more", mend="hold out more frames")  # fmt: skip
+        raise InputError(
+            "components of forces to calibrate on", wanted=f"{fewest} or more",
+            got=str(scores.numel()), mend="hold out more frames",
+        )  # fmt: skip
     found = _quantiles(scores, levels).repeat(n_species, 1)
     for s in species.unique().tolist():
         own = scores[species == s]

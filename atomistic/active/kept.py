@@ -1,0 +1,45 @@
+"""What active learning keeps in files, round by round."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ...core.artefact import read_json
+from .settings import Round
+from .walkers import Walker
+
+
+def packed(walkers: dict[int, Walker], frames: list[np.ndarray]) -> dict:
+    """Walkers and frames as arrays."""
+    return {
+        "number": np.array(list(walkers)),
+        "x": np.array([w.x for w in walkers.values()]),
+        "v": np.array([w.v for w in walkers.values()]),
+        "age": np.array([w.age for w in walkers.values()]),
+        "frames": np.array(frames),
+    }
+
+
+def unpacked(kept: dict) -> tuple[dict[int, Walker], list[np.ndarray]]:
+    """What was packed."""
+    rows = zip(kept["number"].tolist(), kept["x"], kept["v"], kept["age"].tolist(),
+               strict=True)  # fmt: skip
+    return {r: Walker(x, v, age) for r, x, v, age in rows}, list(kept["frames"])
+
+
+def read_round(path: Path) -> Round:
+    """A round that ended before."""
+    held = read_json(path)
+    surprise = held.pop("surprise")
+    triggers = tuple(held.pop("triggers"))
+    return Round(
+        **held, surprise=tuple(surprise) if surprise else None, triggers=triggers
+    )
+
+
+def plain(value):
+    """As JSON gives it back."""
+    return json.loads(json.dumps(value))

@@ -1,0 +1,253 @@
+"""Active learning on the fly: run, stop where it is unsure, label, learn, go on.
+
+Everything is kept in a folder, round by round, and labels in a store of their own: a loop
+that was killed at any moment goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from ase import Atoms
+
+from ...core.artefact import read_json, replacing, write_json
+from ...core.errors import InputError, StageError
+from ...core.md import store, stored
+from ..labels import Label, Labeller, labelled_frames
+from ..oracle import TOTAL_CHARGE
+from ..potential import Potential, load_potential, save_potential
+from ..potential.data import load_frames
+from ..potential.train import TrainingResult, train
+from ..uncertainty import calibrate, coverage
+from ..uncertainty.responses import features_of
+from .exploration import Event, Exploration, explore
+from .kept import packed, plain, read_round, unpacked
+from .selection import farthest
+from .settings import ActiveSettings, Round
+from .walkers import Mover, started, system_of
+
+Tell = Callable[[float, float, str], None] | None
+
+#: Of labels, every so many are held out to calibrate on.
+HELD_OUT = 4
+#: Atoms of an unsure frame are flagged down to this part of the largest deviation.
+FLAGGED = 0.5
+#: Rounds in a row in which every walker fires at once, after which bounds are wrong.
+STUCK = 4
+POTENTIAL, WALK = "potential.safetensors", "walk.npz"
+
+
+def learn(
+    starts: Sequence[Atoms],
+    labeller: Labeller,
+    settings: ActiveSettings,
+    folder: Path,
+    *,
+    tell: Tell = None,
+    heard: Callable[[Round], None] | None = None,
+) -> Potential:
+    """Learn a potential of a system where its own dynamics goes.
+
+    Parameters
+    ----------
+    starts
+        One configuration of the system or several: same atoms, cell and charge.
+    labeller
+        Of the oracle.
+    settings
+        How.
+    folder
+        Of this learning; one that was stopped goes on with the same arguments.
+    tell
+        Called with (done, of how much, text) of what is going on.
+    heard
+        Called with every round that ends, also with those that ended before.
+
+    Returns
+    -------
+    Potential
+        Calibrated; its file is ``potential.safetensors`` of the folder.
+
+    Raises
+    ------
+    InputError
+        When starts are not of one system, or the folder is of other settings.
+    StageError
+        When too many labels fail, or bounds are passed at once, round after round.
+    """
+    loop = _Loop(starts, labeller, settings, folder, tell)
+    while not loop.ended:
+        last = loop.round()
+        if heard is not None:
+            heard(last)
+    return loop.finish()
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """What a round has learned: a training, and its potential, calibrated."""
+
+    result: TrainingResult
+    potential: Potential
+
+    @property
+    def force_rmse(self) -> float:
+        """On frames held out, eV/A."""
+        return float(self.result.curve[-1]["force_rmse"])
+
+
+class _Loop:
+    """Frames, walkers and potential, from round to round."""
+
+    def __init__(self, starts, labeller: Labeller, s: ActiveSettings, folder, tell):
+        self.system = system_of(starts)
+        self.starts, self.labeller, self.s, self.tell = list(starts), labeller, s, tell
+        self.folder = Path(folder)
+        self._claim_folder()
+        self.frames = self._first()
+        self.walkers = {
+            r: started(self.system, s.motion, starts[r % len(starts)].positions, r)
+            for r in range(s.replicas)
+        }
+        self.training: list[xr.Dataset] = []
+        self.held_out: list[xr.Dataset] = []
+        self.last: _Learned | None = None
+        self.rounds: list[Round] = []
+        self.labels = self.failed = self.stuck = 0
+
+    def _claim_folder(self) -> None:
+        """Refuse a folder of other settings."""
+        key = {"settings": asdict(self.s), "oracle": self.labeller.settings,
+               "species": list(self.system.species)}  # fmt: skip
+        path = self.folder / "learning.json"
+        if path.is_file() and read_json(path) != plain(key):
+            raise InputError(f"{self.folder}: learning of other settings",
+                             wanted="the settings it began with", got="others",
+                             mend="another folder")  # fmt: skip
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, plain(key))
+
+    def _first(self) -> list[np.ndarray]:
+        """Starts with random displacements."""
+        rng = np.random.default_rng([self.s.motion.seed, 7])
+        found = []
+        for k in range(self.s.first):
+            size = self.s.displacement[k % len(self.s.displacement)]
+            x = self.starts[k % len(self.starts)].positions
+            found.append(x + rng.normal(0, size, x.shape))
+        return found
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to do, or no more may be done."""
+        s, n = self.s, len(self.rounds)
+        done = bool(n) and self.rounds[-1].done
+        return done or n >= s.most_rounds or (n > 0 and self.labels >= s.most_labels)
+
+    def round(self) -> Round:
+        """Label, learn, calibrate, walk; or what a round that ended before came to."""
+        here = self.folder / f"round-{len(self.rounds):03d}"
+        here.mkdir(exist_ok=True)
+        surprise = self._label()
+        self.last = learned = self._learn(here)
+        kept = stored(here / WALK)
+        if kept is None:
+            found, chosen = self._walk(learned)
+            ended = Round(
+                len(self.rounds), self.labels, self.failed, learned.force_rmse, surprise,
+                tuple(e.verdict.reason for e in found.events), found.passed,
+                found.highest.force, found.highest.energy, not found.events,
+            )  # fmt: skip
+            write_json(here / "round.json", asdict(ended))
+            kept = packed(found.walkers, chosen)
+            store(here / WALK, kept)
+        self.walkers, self.frames = unpacked(kept)
+        self.rounds.append(read_round(here / "round.json"))
+        return self.rounds[-1]
+
+    def _label(self) -> tuple[float, float] | None:
+        """Label the frames that were chosen; what the potential before says of them."""
+        atoms = [self._atoms(x) for x in self.frames]
+        found = self.labeller.label(atoms)
+        good = [k for k, label in enumerate(found) if isinstance(label, Label)]
+        self.failed += len(found) - len(good)
+        if len(good) < 0.5 * len(found):
+            raise StageError(f"{len(found) - len(good)} of {len(found)} labels failed",
+                             mend="look at what the store says of them")  # fmt: skip
+        name, new = self.labeller.oracle.name, []
+        for k in good:
+            new += labelled_frames([atoms[k]], [found[k]], name)
+            self.labels += 1
+            held = self.labels % HELD_OUT == 0
+            (self.held_out if held else self.training).append(new[-1])
+        if self.last is None:
+            return None
+        seen = coverage(self.last.potential, new)
+        inside = float(seen.found[list(seen.levels).index(0.95)])
+        return inside, float(np.sqrt(np.mean(seen.error**2) / 3))
+
+    def _learn(self, here: Path) -> _Learned:
+        """Train, from the weights of the round before, and calibrate."""
+        s, before = self.s.training, None
+        if self.last is not None:
+            s = replace(s, steps=self.s.warm_steps, learning_rate=self.s.warm_rate)
+            before = self.last.result
+        result = train(self.training, self.held_out, s, here, self.tell, before)
+        path = here / POTENTIAL
+        if not path.is_file():
+            validity = {"frames": len(self.training), "oracle": self.labeller.oracle.name}
+            bare = here / "bare.safetensors"
+            save_potential(bare, result, validity)
+            u = calibrate(load_potential(bare), self.training, self.held_out,
+                          heads=self.s.heads)  # fmt: skip
+            save_potential(path, result, validity, u)
+            bare.unlink()
+        return _Learned(result, load_potential(path))
+
+    def _walk(self, learned: _Learned) -> tuple[Exploration, list[np.ndarray]]:
+        """Walk until triggers fire, and choose what is labelled next."""
+        mover = Mover(self.system, learned.potential, self.s.motion)
+        found = explore(mover, self.walkers, self.s.trigger, self.s.horizon,
+                        self.s.every, self.tell)  # fmt: skip
+        self.stuck = self.stuck + 1 if not found.passed else 0
+        if self.stuck >= STUCK:
+            raise StageError(
+                f"the trigger fired at once in {STUCK} rounds, for every replica",
+                mend="wider bounds, or longer trainings: errors on frames held out are "
+                f"{learned.force_rmse:.3f} eV/A, the bound is {self.s.trigger.force:g}",
+            )
+        return found, self._chosen(learned.potential, found.events)
+
+    def _chosen(self, potential: Potential, events: list[Event]) -> list[np.ndarray]:
+        """Frames whose unsure atoms are new; those that ran away come first."""
+        s = self.system
+        away = [e.frame for e in events if e.unsure is None]
+        seen = [(e.frame, e.unsure) for e in events if e.unsure is not None]
+        flagged = [unsure >= FLAGGED * unsure.max() for _, unsure in seen]
+        features = [potential.features(x, s.species, s.box, s.pbc) for x, _ in seen]
+        cutoff = potential.model.cutoff
+        training = load_frames(self.training, potential.species, cutoff)
+        known = [part.numpy() for part in features_of(potential.model, training)]
+        most = min(self.s.labels_per_round, self.s.most_labels - self.labels)
+        order = farthest(
+            potential.calibrated(), features, potential.numbers(s.species), flagged,
+            (known[0], known[1]), max(0, most - len(away)),
+        )  # fmt: skip
+        return (away + [seen[k][0] for k in order])[:most]
+
+    def _atoms(self, x: np.ndarray) -> Atoms:
+        s = self.system
+        return Atoms(list(s.species), x, cell=s.box, pbc=s.pbc,
+                     info={TOTAL_CHARGE[0]: s.charge})  # fmt: skip
+
+    def finish(self) -> Potential:
+        """The last potential, in the folder itself."""
+        last = self.folder / f"round-{len(self.rounds) - 1:03d}" / POTENTIAL
+        with replacing(self.folder / POTENTIAL) as temporary:
+            shutil.copyfile(last, temporary)
+        return load_potential(self.folder / POTENTIAL)
