@@ -10,7 +10,8 @@ from typing import Annotated, Optional
 
 import typer
 
-from ..core.errors import InputError, MesobridgeError
+from ..core.errors import InputError
+from ..core.script import plain_errors
 from . import potentials, trajectories
 from .stopping import signals, stop_on_signals, tell
 
@@ -150,13 +151,8 @@ def doctor() -> None:
 def main() -> None:
     """Entry point: 0 ok, 1 a stage failed, 2 bad input, 130 Ctrl-C, 143 terminated."""
     try:
-        app()
-    except MesobridgeError as exc:
-        tell(str(exc))
-        sys.exit(exc.exit_code)
-    except OSError as exc:
-        tell(f"{exc.filename or 'a file'}: {exc.strerror or exc}")
-        sys.exit(2)
+        with plain_errors("mesobridge: "):
+            app()
     except Exception as exc:  # a defect of ours: short for users, whole for us
         if signals:  # a pool that was just being started cannot be shut down
             sys.exit(signals[0])

@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 from mesobridge.bridges.molecule_job import MoleculeJob, run_molecule
+from mesobridge.core.script import plain_errors
 
 HERE = Path(__file__).resolve().parent
 PHI, PSI = (0, 1, 2, 3), (1, 2, 3, 4)  # of the beads C N CA C N
@@ -45,6 +46,7 @@ def told(summary: dict) -> str:
     return "\n".join([*lines, f"The model {verdict} the gate."])
 
 
+@plain_errors()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true", help="a few seconds, for a try")

@@ -40,6 +40,7 @@ from mesobridge.atomistic.potential import (
 )
 from mesobridge.core.artefact import write_json
 from mesobridge.core.schema import dataset
+from mesobridge.core.script import plain_errors
 from mesobridge.core.units import ANGSTROM, DALTON, EV
 
 matplotlib.use("Agg")
@@ -180,6 +181,7 @@ def in_range(tick: float, curves: dict[str, np.ndarray]) -> bool:
     return 0.7 * values.min() <= tick <= 1.4 * values.max()
 
 
+@plain_errors()
 def main() -> None:
     """Train all, write ``learning_curves.json`` and ``learning_curves.png``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

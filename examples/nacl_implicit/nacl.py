@@ -17,6 +17,7 @@ from mesobridge.bridges.report.salt import MOLAR, comparison, salt_page
 from mesobridge.bridges.salt import salt_activity
 from mesobridge.coarse.model import load_model
 from mesobridge.core.artefact import write_dataset, write_json, write_text
+from mesobridge.core.script import plain_errors
 from mesobridge.core.stats import estimate
 
 HERE = Path(__file__).resolve().parent
@@ -28,6 +29,7 @@ SOURCE = "Robinson & Stokes, Electrolyte Solutions, 1959"
 VOLUME = 0.0177
 
 
+@plain_errors()
 def main() -> None:
     """Run the salt, compare, report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -17,7 +17,9 @@ import numpy as np
 from mesobridge.atomistic.ion_pairs import IonPair, read_box, read_windows, windows
 from mesobridge.coarse.ion_pmf import PairWindows, implicit_ions
 from mesobridge.coarse.model import CGModel
+from mesobridge.core.errors import InputError
 from mesobridge.core.progress import shown
+from mesobridge.core.script import plain_errors
 
 #: First window of each pair, nm: where w is about 10 kT.
 FIRST = {("NA", "NA"): 0.30, ("CL", "CL"): 0.40, ("NA", "CL"): 0.24}
@@ -77,6 +79,7 @@ def segments_of(pair: IonPair, most: int) -> list[int]:
     return [most if unlike and c > FROM else few for c in pair.centres]
 
 
+@plain_errors()
 def main() -> None:
     """Run the windows of one pair after the other."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -88,9 +91,14 @@ def main() -> None:
     options = parser.parse_args()
     if options.write:
         there = sorted(int(p.name[5:]) for p in options.out.glob("seed-*"))
+        if not there:
+            raise InputError(f"windows in {options.out}", wanted="folders seed-*",
+                             got="none", mend="run without --write first")  # fmt: skip
         model_of(options.out, there, 50).save(options.write)
         return
     pairs = {ions: pair_of(ions, options.seed) for ions in FIRST}
+    if options.segments < 1:
+        raise InputError("--segments", wanted="one or more", got=str(options.segments))
     counts = {ions: segments_of(pairs[ions], options.segments) for ions in FIRST}
     total = sum(map(sum, counts.values()))
     runs = [

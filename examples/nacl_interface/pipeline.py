@@ -6,9 +6,11 @@ from mesobridge.bridges.coefficients import coefficients_from_profiles
 from mesobridge.bridges.jobs import run_job
 from mesobridge.bridges.transport import solve_transport
 from mesobridge.core.artefact import read_dataset
+from mesobridge.core.script import plain_errors
 from mesobridge.core.stats import estimate
 
 
+@plain_errors()
 def main(config, out):
     job = run_job(config, out)  # what is there is not run again
     path = job.artefacts["profiles"] / "profiles.nc"
