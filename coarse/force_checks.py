@@ -19,6 +19,7 @@ MISTAKES = {
     "forces are in kcal/mol/A and positions in A": 1 / 4.184,
     "forces are in kJ/mol/A": 0.1,
     "forces are in eV/A": 1 / 964.853,
+    "forces are in eV/A and positions in A": 1 / 96.4853,
     "positions are in A": 10.0,
 }
 #: Parts of a trajectory whose scatter gives the error of the temperature.
@@ -57,8 +58,15 @@ def virial_temperature(
     Raises
     ------
     InputError
-        When no molecule has two beads.
+        When no molecule has two beads, forces are missing or of other frames, or a number
+        is not finite.
     """
+    if np.shape(x) != np.shape(f) or not (np.isfinite(x).all() and np.isfinite(f).all()):
+        raise InputError(
+            "positions and forces of atoms", wanted="finite numbers, of the same frames",
+            got=f"shapes {np.shape(x)} and {np.shape(f)}, or NaN",
+            mend="a trajectory that holds forces",
+        )  # fmt: skip
     position, force = forces.beads.positions(x, box), forces.forces(f)
     virial, freedom = np.zeros(len(x)), 0
     for numbers in forces.beads.numbers:
@@ -104,7 +112,7 @@ def check_forces(
     ------
     InputError
         When it is off by more than `ERRORS` errors, naming units that would explain it;
-        when there are too few frames, or no molecule has two beads.
+        when there are too few frames, or as `virial_temperature`.
     """
     if len(x) < 2 * BLOCKS:
         raise InputError(
@@ -113,6 +121,9 @@ def check_forces(
     each = virial_temperature(forces, x, f, box)
     means = np.array([part.mean() for part in np.array_split(each, BLOCKS)])
     found, error = float(each.mean()), float(means.std(ddof=1) / np.sqrt(BLOCKS))
+    if not np.any(f):
+        raise InputError("forces of atoms", wanted="forces", got="only zeros",
+                         mend="a trajectory that holds forces")  # fmt: skip
     if abs(found - temperature) > ERRORS * error:
         off = {k: abs(found - v * temperature) / error for k, v in MISTAKES.items()}
         likely = min(off, key=lambda name: off[name])

@@ -122,8 +122,14 @@ class ForceCovariance:
         Raises
         ------
         InputError
-            When forces are missing (all zero) or not finite.
+            When forces are missing (none, or all zero), not finite or of other atoms.
         """
+        if np.ndim(f) < 2 or np.shape(f)[-2:] != (beads.n_atoms, 3):
+            raise InputError(
+                "forces of atoms", wanted=f"shape (..., {beads.n_atoms}, 3), as in the map",
+                got=str(np.shape(f)) if np.ndim(f) else "none",
+                mend="a trajectory that holds forces",
+            )  # fmt: skip
         if not np.isfinite(f).all() or not np.any(f):
             raise InputError(
                 "forces of atoms",

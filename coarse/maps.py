@@ -163,8 +163,21 @@ class BeadMap:
 
         Along the atoms in their order: each is put beside the one before, so that those
         two must be nearer than half the smallest height of the box.
+
+        Raises
+        ------
+        InputError
+            When `box` is none.
         """
         out = np.array(x, dtype=float)
+        box = np.asarray(box, dtype=float)
+        vectors = box.shape[-2:] == (3, 3) and np.isfinite(box).all()
+        if not vectors or np.abs(np.linalg.det(box)).min() == 0:
+            raise InputError(
+                "box", wanted="three box vectors, shape (3, 3) or (..., 3, 3)",
+                got="no volume" if vectors else f"shape {box.shape}, or NaN",
+                mend="of MDAnalysis take `triclinic_dimensions`; no box: leave it out",
+            )  # fmt: skip
         inverse = np.linalg.inv(box)
         for template in self.templates:
             step = np.diff(out[..., template.atoms, :], axis=-2)
@@ -181,6 +194,9 @@ class BeadMap:
         a centre of mass it is the sum of masses, of one atom that atom's mass.
         """
         used = np.unique(self.matrix.indices)
+        if np.shape(masses) != (self.n_atoms,):
+            raise InputError("masses of atoms", wanted=f"shape ({self.n_atoms},)",
+                             got=str(np.shape(masses)))  # fmt: skip
         if not (np.asarray(masses)[used] > 0).all():
             raise InputError(
                 "masses of atoms in beads",

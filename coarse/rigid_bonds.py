@@ -23,10 +23,14 @@ def constraint_groups(beads: BeadMap, constraints: Pairs) -> tuple[np.ndarray, .
     Raises
     ------
     InputError
-        When a group reaches out of its molecule, or molecules of a template differ.
+        When a group reaches out of its molecule, molecules of a template differ, or there
+        is no such atom.
     """
     n = beads.n_atoms
     pairs = np.asarray(constraints, dtype=int).reshape(-1, 2)
+    if pairs.size and not (0 <= pairs.min() and pairs.max() < n):
+        raise InputError("atoms of rigid bonds", wanted=f"numbers from 0 to {n - 1}",
+                         got=f"{pairs.min()} to {pairs.max()}")  # fmt: skip
     graph = coo_matrix((np.ones(len(pairs)), tuple(pairs.T)), shape=(n, n))
     count, label = connected_components(graph, directed=False)
     size = np.bincount(label, minlength=count)

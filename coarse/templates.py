@@ -41,8 +41,21 @@ class Atoms:
 
     @classmethod
     def of(cls, universe: Any) -> Atoms:
-        """From an MDAnalysis universe; its segments are the chains."""
+        """From an MDAnalysis universe; its segments are the chains.
+
+        Raises
+        ------
+        InputError
+            When it lacks names, residues or masses.
+        """
         a = universe.atoms
+        lacking = [k for k in ("names", "resnames", "masses") if not hasattr(a, k)]
+        if lacking:
+            raise InputError(
+                "topology of a bead map", wanted="names, residues and masses of atoms",
+                got=f"no {', '.join(lacking)}",
+                mend="another topology file, or universe.add_TopologyAttr",
+            )  # fmt: skip
         return cls(a.names, a.resnames, a.resindices, a.segindices, a.masses)
 
     def template(self, name, atoms, beads, weights) -> Template:
@@ -107,6 +120,8 @@ def map_of_selections(
     --------
     ``map_of_selections(u, {"C1": "resname ACE and name C", "CA": "name CA"}, "slice")``
     """
+    if not beads:
+        raise InputError("a bead map", wanted="a bead at least", got="none")
     chosen = {name: universe.select_atoms(text).indices for name, text in beads.items()}
     for name, found in chosen.items():
         if not len(found):

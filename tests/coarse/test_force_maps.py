@@ -309,7 +309,8 @@ def test_virial_temperature():
         (10.0, 1 / KCAL_A, "forces are in kcal/mol/A and positions in A"),
         (1.0, 0.1, "forces are in kJ/mol/A"),
         (10.0, 1.0, "positions are in A"),
-        (1.0, 1 / 964.853, "forces are in eV/A"),
+        (1.0, 1 / 964.853, "forces are in eV/A$"),
+        (10.0, 1 / 964.853, "forces are in eV/A and positions in A"),
         (1.0, 1.7, "name every rigid bond"),
     ],
 )
@@ -352,6 +353,17 @@ def test_refusals():
         ForceCovariance.of(beads, f)
     with pytest.raises(InputError, match="too few frames"):
         optimal_force_map(beads, ForceCovariance.of(beads, f[:3]))
+    for other in (None, f[:, :2]):
+        with pytest.raises(InputError, match="forces of atoms"):
+            ForceCovariance.of(beads, other)
+    with pytest.raises(InputError, match="numbers from 0 to 2"):
+        basic_force_map(beads, [(1, 3)])
+    w, x = basic_force_map(beads), np.ones((40, 3, 3))
+    for wrong in (f, np.ones((39, 3, 3))):  # NaN; another number of frames
+        with pytest.raises(InputError, match="of the same frames"):
+            check_forces(w, x, wrong, 300.0)
+    with pytest.raises(InputError, match="only zeros"):
+        check_forces(w, x, 0 * x, 300.0)
 
 
 # real data ----------------------------------------------------------------------------

@@ -163,6 +163,11 @@ def test_selections():
         map_of_selections(u, {"P": "name nothing"})
     with pytest.raises(InputError, match="outside the molecule"):
         map_of_selections(u, chosen, molecule="resname Y")
+    with pytest.raises(InputError, match="a bead at least"):
+        map_of_selections(u, {})
+    u.del_TopologyAttr("masses")
+    with pytest.raises(InputError, match="no masses"):
+        Atoms.of(u)
 
 
 def test_backbone_and_c_alpha():
@@ -232,6 +237,11 @@ def test_refusals():
         Template("A", ("A",), ("a",), np.zeros((1, 1)), np.array([[0]]))
     with pytest.raises(InputError, match=r"shape \(\.\.\., 13, 3\)"):
         one_bead_per_molecule(top).positions(np.zeros((2, 12, 3)))
+    for box in ([3.0, 3.0, 3.0, 90, 90, 90], np.zeros((3, 3)), np.full((3, 3), np.nan)):
+        with pytest.raises(InputError, match="triclinic_dimensions"):
+            one_bead_per_molecule(top).positions(np.zeros((2, 13, 3)), box)
+    with pytest.raises(InputError, match="masses of atoms"):
+        one_bead_per_molecule(top).masses(top.masses[:5])
     with pytest.raises(InputError, match="residues DME"):
         one_bead_per_molecule(top, ["DME"])
     with pytest.raises(InputError, match="atom M of residue SOL"):
