@@ -60,6 +60,10 @@ def match(
     InputError
         When there are not two blocks, or `store` is of other terms or frames.
     """
+    if not (isinstance(block, int | np.integer) and block > 0 and processes > 0):
+        raise InputError("a pass of force matching", wanted="a block of one frame or more"
+                         ", one process or more",
+                         got=f"block {block}, {processes} processes")  # fmt: skip
     spans = [
         (k, start, start + block)
         for k, source in enumerate(frames)
@@ -87,9 +91,13 @@ def match(
 
 
 def _origin(terms, frames, block: int) -> dict:
-    """What equations are of, as plain data: terms, and each source's first frame."""
-    first = [next(iter(source.chunks(0, 1))) for source in frames]
-    data = b"".join(np.ascontiguousarray(part).tobytes() for x, f, _ in first
+    """What equations are of, as plain data: terms, each source's first and last frame.
+
+    Runs of one length may well start from the same frame.
+    """
+    ends = [next(iter(source.chunks(k, k + 1))) for source in frames
+            for k in (0, len(source) - 1)]  # fmt: skip
+    data = b"".join(np.ascontiguousarray(part).tobytes() for x, f, _ in ends
                     for part in (x, f))  # fmt: skip
     told = hashlib.sha256(repr([*terms, block]).encode() + data).hexdigest()
     return {"block": block, "frames": [len(source) for source in frames], "sha256": told}

@@ -54,11 +54,24 @@ class ArrayFrames:
         Shape (F, B, 3), nm and kJ/mol/nm.
     box
         Shape (F, 3, 3), nm, or none.
+
+    Raises
+    ------
+    InputError
+        When forces are missing or of other frames or beads.
     """
 
     x: np.ndarray
     force: np.ndarray
     box: np.ndarray | None = None
+
+    def __post_init__(self):
+        shapes = np.shape(self.x), np.shape(self.force)
+        if shapes[0] != shapes[1] or len(shapes[0]) != 3 or shapes[0][2] != 3:
+            raise InputError(
+                "frames of beads", wanted="positions and forces, shape (F, B, 3) each",
+                got=f"{shapes[0]} and {shapes[1] if shapes[1] else 'no forces'}",
+            )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.x)

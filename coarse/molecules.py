@@ -48,10 +48,15 @@ def molecular_terms(
     Raises
     ------
     InputError
-        When bonds do not hold the molecule together, or bonds or a map name other beads.
+        When `x` is not of these beads, bonds do not hold the molecule together, or a map
+        names other beads.
     """
     x, n = torch.as_tensor(x, dtype=torch.float64), len(names)
+    if not (x.ndim == 3 and x.shape[1:] == (n, 3) and len(x) and x.isfinite().all()):
+        raise InputError("frames of a molecule", got=f"{tuple(x.shape)}, or NaN",
+                         wanted=f"a frame at least, finite, (F, {n}, 3)")  # fmt: skip
     bonds = [(int(a), int(b)) for a, b in bonds]
+    maps = [(tuple(one), tuple(two)) for one, two in maps]
     apart = _bonds_apart(bonds, n)
     chains = {k: _chains(bonds, k) for k in (3, 4)}
     mapped = [beads for pair in maps for beads in pair]
@@ -97,9 +102,10 @@ def _bonds_apart(bonds: Sequence[tuple[int, int]], n: int) -> np.ndarray:
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import shortest_path
 
-    if not bonds or not {bead for bond in bonds for bead in bond} <= set(range(n)):
-        raise InputError("bonds of a molecule", wanted=f"pairs of beads 0 to {n - 1}",
-                         got=str(bonds) if bonds else "none")  # fmt: skip
+    wrong = [b for b in bonds if b[0] == b[1] or not (0 <= min(b) and max(b) < n)]
+    if wrong or not bonds:
+        raise InputError("bonds of a molecule", wanted=f"pairs of beads, 0 to {n - 1}",
+                         got=str(wrong[0]) if wrong else "none")  # fmt: skip
     first, second = zip(*bonds, strict=True)
     graph = coo_matrix((np.ones(len(bonds)), (first, second)), shape=(n, n))
     apart = shortest_path(graph, directed=False, unweighted=True)

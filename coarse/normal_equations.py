@@ -147,13 +147,13 @@ def accumulate(terms: Sequence[Term], chunks: Iterable[Chunk]) -> NormalEquation
     Raises
     ------
     InputError
-        When positions or forces are not finite or are not of the same beads, or beads lie
-        such that a coordinate has no gradient.
+        When there are no terms, numbers are not finite, forces not those of the beads, or
+        beads lie such that a coordinate has no gradient.
     """
     names = tuple((term.name, term.size) for term in terms)
-    if len({name for name, _ in names}) < len(names):
+    if not names or len({name for name, _ in names}) < len(names):
         raise InputError("names of terms", wanted="each once",
-                         got=", ".join(name for name, _ in names))  # fmt: skip
+                         got=", ".join(name for name, _ in names) or "none")  # fmt: skip
     n = sum(size for _, size in names)
     gram, moment = torch.zeros(n, n, dtype=torch.float64), torch.zeros(n).double()
     square, rows = 0.0, 0
@@ -185,18 +185,15 @@ def _portions(chunk: Chunk, n: int):
         None if part is None else np.ascontiguousarray(part, dtype=float)
         for part in chunk
     )
-    if (
-        x is None
-        or force is None
-        or x.shape != force.shape
-        or not (np.isfinite(force).all() and np.isfinite(x).all())
-    ):
+    if x is None or force is None or x.shape != force.shape:
         raise InputError(
-            "positions of and forces on beads",
-            wanted="a finite number for each component of each bead",
-            got="none" if force is None else f"shape {force.shape}, or NaN",
+            "forces on beads", wanted="a number for each component of each bead",
+            got="none" if force is None else f"shape {force.shape}",
             mend="save forces with the trajectory",
-        )
+        )  # fmt: skip
+    if not (np.isfinite(x).all() and np.isfinite(force).all()):
+        raise InputError("frames of beads", wanted="finite positions and forces",
+                         got="NaN or infinity", mend="leave such frames out")  # fmt: skip
     step = max(1, AT_ONCE // (n * 3 * x.shape[1]))
     for start in range(0, len(x), step):
         part = slice(start, start + step)

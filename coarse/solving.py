@@ -170,9 +170,18 @@ def fit(
     Raises
     ------
     InputError
-        When there is one block only, or the terms are others.
+        When there is one block only, the terms are others, all forces are zero, or
+        `replicates`, `seed` or `strength` is below zero.
     """
     blocks = len(equations.rows)
+    if replicates < 0 or seed < 0 or (strength is not None and not strength >= 0):
+        raise InputError(
+            "a fit", wanted="replicates, a seed and a strength of zero or more",
+            got=f"replicates {replicates}, seed {seed}, strength {strength}",
+        )  # fmt: skip
+    if not equations.square.sum() > 0:
+        raise InputError("forces of a fit", wanted="forces", got="only zeros",
+                         mend="a trajectory that holds forces")  # fmt: skip
     if blocks < 2:
         raise InputError(
             "blocks of force matching", wanted="two at least", got=str(blocks)

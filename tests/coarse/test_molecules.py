@@ -43,6 +43,13 @@ def test_a_map_takes_the_place_of_its_dihedrals():
     assert not [name for name in names(terms) if name.startswith("dihedral")]
 
 
+def test_lists_as_json_has_them_are_the_same():
+    maps = [[[0, 1, 2, 3], [1, 2, 3, 4]]]
+    lists = molecular_terms(frames(), [list(b) for b in CHAIN], NAMES, maps=maps)
+    tuples = [((0, 1, 2, 3), (1, 2, 3, 4))]
+    assert lists == molecular_terms(frames(), CHAIN, NAMES, maps=tuples)
+
+
 def test_splines_reach_around_the_data():
     x = frames()
     for term in molecular_terms(x, CHAIN, NAMES):
@@ -78,3 +85,9 @@ def test_what_does_not_hold_together_is_refused():
             molecular_terms(frames(), wrong, NAMES)
     with pytest.raises(InputError, match="four bonded beads"):
         molecular_terms(frames(), CHAIN, NAMES, maps=[((0, 1, 2, 3), (0, 2, 3, 4))])
+    for bonds in ([], [*CHAIN[:3], (3, 9)], [*CHAIN, (4, 4)]):
+        with pytest.raises(InputError, match="pairs of beads, 0 to 4"):
+            molecular_terms(frames(), bonds, NAMES)
+    for x in (frames()[0], frames()[:0], frames()[:, :4], np.nan * frames()):
+        with pytest.raises(InputError, match="frames of a molecule"):
+            molecular_terms(x, CHAIN, NAMES)

@@ -151,7 +151,7 @@ def test_a_pass_that_was_killed_goes_on(tmp_path, monkeypatch):
         match(terms, [watched], block=10, store=file, progress=stop)
     asked.clear()
     found = match(terms, [watched], block=10, store=file)
-    assert [a for a in asked if a != (0, 1)] == [(30, 40), (40, 50), (50, 60)]
+    assert [a for a in asked if a not in ((0, 1), (59, 60))] == [(30, 40), (40, 50), (50, 60)]
     plain = match(terms, [source], block=10)
     same(found, plain)
     assert (found.gram == plain.gram).all()
@@ -167,6 +167,9 @@ def test_a_pass_that_was_killed_goes_on(tmp_path, monkeypatch):
             match(how["terms"], [source], block=how["block"], store=file)
     with pytest.raises(InputError, match="another pass"):
         match(terms, [data("liquid", seed=5)[0]], block=10, store=file)
+    later = np.where(np.arange(60)[:, None, None] > 0, 2.0, 1.0) * source.force
+    with pytest.raises(InputError, match="another pass"):  # the first frame is the same
+        match(terms, [dataclasses.replace(source, force=later)], block=10, store=file)
 
 
 def test_error_bands_cover_the_truth():
@@ -262,11 +265,26 @@ def test_order_one_refusals(tmp_path):
         match(LIQUID, [source], block=20)
     with pytest.raises(InputError, match="forces on beads"):
         accumulate(LIQUID, [(source.x, None, source.box)])
-    with pytest.raises(InputError, match="forces on beads"):
-        accumulate(LIQUID, [(source.x, np.full_like(source.x, np.nan), source.box)])
-    with pytest.raises(InputError, match="names of terms"):
-        accumulate(LIQUID * 2, [])
+    wrong = np.full_like(source.x, np.nan)
+    for chunk in ((source.x, wrong, source.box), (wrong, source.force, source.box)):
+        with pytest.raises(InputError, match="NaN or infinity"):
+            accumulate(LIQUID, [chunk])
+    for force in (None, source.force[:-1], source.force[0]):
+        with pytest.raises(InputError, match="frames of beads"):
+            ArrayFrames(source.x, force, source.box)
+    for terms in (LIQUID * 2, ()):
+        with pytest.raises(InputError, match="names of terms"):
+            accumulate(terms, [])
+    for block, processes in ((0, 1), (2.5, 1), (5, 0)):
+        with pytest.raises(InputError, match="a block of one frame or more"):
+            match(LIQUID, [source], block=block, processes=processes)
     equations = match(LIQUID, [source], block=10)
+    for given in ((-1, 0, None), (2, -1, None), (2, 0, -1.0)):
+        with pytest.raises(InputError, match="of zero or more"):
+            fit(equations, LIQUID, *given[:2], strength=given[2])
+    none = match(LIQUID, [ArrayFrames(source.x, 0 * source.x, source.box)], block=10)
+    with pytest.raises(InputError, match="only zeros"):
+        fit(none, LIQUID, 2, 0)
     with pytest.raises(InputError, match="terms of a fit"):
         fit(equations, CHAIN, 2, 0)
     with pytest.raises(InputError, match="two at least"):
