@@ -84,8 +84,12 @@ class Langevin:
         seed: int,
         velocities: Tensor | None = None,
     ):
+        x = torch.as_tensor(x)
         check_shape("start positions", x, (None, None, 3))
         n, beads, _ = x.shape
+        if not (n and x.is_floating_point() and x.isfinite().all()):
+            raise InputError("start positions", wanted="finite numbers of a replica or "
+                             "more", got=f"{tuple(x.shape)} of {x.dtype}")  # fmt: skip
         masses = _positive("masses", masses, x, beads).view(1, beads, 1)
         self.friction = _positive("friction", friction, x, beads, least=0.0)
         self.temperature = _positive("temperature", temperature, x, n)

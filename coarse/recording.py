@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from ..core.artefact import read_model, told, write_model
-from ..core.errors import InputError
+from ..core.errors import BusyError, InputError
 from .langevin import check_shape
 
 #: Seconds between checkpoints.
@@ -57,7 +58,13 @@ def run(
         the next step changes them.
     progress
         Called with (done, total, what).
+
+    Raises
+    ------
+    InputError
+        When there is no frame or no step to make.
     """
+    _check(frames, every)
     for k in range(frames):
         engine.advance(every)
         if keep is not None:
@@ -75,8 +82,8 @@ def record(
 ) -> np.ndarray:
     """Move, and save positions in a file; called again, it goes on where it was killed.
 
-    Beside `path` lies ``.state``, which tells the run, and until all frames are there
-    ``.partial``, those so far.
+    Beside `path` lie ``.partial``, the frames so far, until all are there, and
+    ``.state``: with it a later call knows its own run, and leaves the engine at its end.
 
     Parameters
     ----------
@@ -94,24 +101,52 @@ def record(
     Raises
     ------
     InputError
-        When the file, or the state beside it, is of another run, or the file has none.
+        When there is no frame or no step to make, or the file, or the state beside it, is
+        of another run.
+    BusyError
+        When another process writes the file.
     """
+    _check(frames, every)
     path = Path(path)
     partial, saved = (path.with_name(path.name + end) for end in (".partial", ".state"))
     shape = (frames, *engine.x.shape)
     if path.exists():
-        check_shape(f"positions in {path}", np.load(path, mmap_mode="r"), shape)
-        _taken_up(engine, every, saved)
-    else:
-        with told(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+        found = _load(path, shape)
+        _go_on(engine, saved, every)
+        return found
+    with told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "ab") as held:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BusyError(
+                    f"{path}: another process writes it", wanted="one run for a file",
+                    got="two", mend="wait for it, or take another path",
+                ) from None  # fmt: skip
             _record(engine, shape, every, partial, saved, progress)
             partial.replace(path)
-    return np.load(path, mmap_mode="r")
+    return _load(path, shape)
 
 
-def _taken_up(engine, every: int, saved: Path) -> int:
-    """Put the engine where a state is; the frames before it."""
+def _check(frames: int, every: int) -> None:
+    if frames < 1 or every < 1:
+        raise InputError("frames of a run", wanted="one or more, a step or more apart",
+                         got=f"{frames}, every {every} steps")  # fmt: skip
+
+
+def _load(path: Path, shape: tuple) -> np.ndarray:
+    try:
+        found = np.load(path, mmap_mode="r")
+    except (ValueError, EOFError) as exc:
+        raise InputError(f"{path} is no run", wanted="a NumPy file", got=str(exc),
+                         mend="another path") from exc  # fmt: skip
+    check_shape(f"positions in {path}", found, shape)
+    return found
+
+
+def _go_on(engine: Engine, saved: Path, every: int) -> int:
+    """Take the engine to a saved state; frames that it had made."""
     if not saved.exists():
         raise InputError(f"{saved} is not there", wanted="the state that the frames "
                          "beside it end with", mend="remove the frames")  # fmt: skip
@@ -125,8 +160,8 @@ def _taken_up(engine, every: int, saved: Path) -> int:
 
 def _record(engine, shape, every, partial: Path, saved: Path, progress) -> None:
     done = 0
-    if saved.exists() and partial.exists():
-        done = _taken_up(engine, every, saved)
+    if saved.exists() and partial.stat().st_size:
+        done = _go_on(engine, saved, every)
         out = np.lib.format.open_memmap(partial, mode="r+")
         check_shape(f"positions in {partial}", out, shape)
     else:

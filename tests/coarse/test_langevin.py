@@ -9,7 +9,7 @@ from mesobridge.coarse.langevin import GAS_CONSTANT, Langevin
 from mesobridge.coarse.linear_forces import AutogradForces, LinearForces
 from mesobridge.coarse.recording import record, run
 from mesobridge.coarse.terms import Bonded
-from mesobridge.core.errors import InputError, MesobridgeError
+from mesobridge.core.errors import BusyError, InputError, MesobridgeError
 
 T = 300.0
 KT = GAS_CONSTANT * T
@@ -212,15 +212,34 @@ def test_a_killed_run_goes_on_bit_by_bit(tmp_path, monkeypatch):
     assert np.array_equal(found, whole)
     assert found.shape == (20, 50, 1, 3)
     assert found.dtype == np.float32
-    names = ["whole.npy", "whole.npy.state", "x.npy", "x.npy.state"]
-    assert sorted(p.name for p in tmp_path.iterdir()) == names
-    # What is there is read, and not run again; the engine is where it ended.
-    again = fresh()
-    assert np.array_equal(record(again, 20, 25, tmp_path / "x.npy"), whole)
-    assert np.array_equal(again.x, whole[-1])
-    assert again.kinetic_temperature() == last.kinetic_temperature()
+    assert not list(tmp_path.glob("*.partial"))
+    # What is there is read, and not run again; the engine is where that run ended.
+    later = fresh()
+    assert np.array_equal(record(later, 20, 25, tmp_path / "x.npy"), whole)
+    last.advance(25)
+    later.advance(25)
+    assert torch.equal(later.x, last.x)
     with pytest.raises(InputError, match="shape of positions"):
         record(fresh(), 21, 25, tmp_path / "x.npy")
+    with pytest.raises(InputError, match="saves every 50 steps"):
+        record(fresh(), 20, 50, tmp_path / "x.npy")
+    other = engine(hole(4e4), beads=1, replicas=50, friction=2.0, step=0.003)
+    with pytest.raises(InputError, match="state of another run"):
+        record(other, 20, 25, tmp_path / "x.npy")
+
+
+def test_files_of_others_and_of_two_at_once_are_refused(tmp_path):
+    def second(done, total, what):
+        record(engine(springs(500.0), 10), 3, 5, tmp_path / "x.npy")
+
+    with pytest.raises(BusyError, match="another process writes it"):
+        record(engine(springs(500.0), 10), 3, 5, tmp_path / "x.npy", second)
+    (tmp_path / "notes.txt").write_text("frames of Monday")
+    with pytest.raises(InputError, match="is no run"):
+        record(engine(springs(500.0), 10), 3, 5, tmp_path / "notes.txt")
+    for frames, every in ((0, 5), (3, 0)):
+        with pytest.raises(InputError, match="frames of a run"):
+            record(engine(springs(500.0), 10), frames, every, tmp_path / "y.npy")
 
 
 def test_frames_of_another_run_are_refused(tmp_path):
@@ -281,6 +300,7 @@ def test_a_state_of_another_run_is_refused(change, said):
         ({"friction": torch.ones(3)}, "friction"),
         ({"step": 0.0}, "time step"),
         ({"x": torch.zeros(4, 3)}, "start positions"),
+        ({"x": torch.full((10, 4, 3), torch.nan)}, "start positions"),
         ({"velocities": torch.zeros(10, 4, 2)}, "start velocities"),
     ],
 )
