@@ -126,7 +126,7 @@ class ForceCovariance:
         """
         if np.ndim(f) < 2 or np.shape(f)[-2:] != (beads.n_atoms, 3):
             raise InputError(
-                "forces of atoms", wanted=f"shape (..., {beads.n_atoms}, 3), as in the map",
+                "forces of atoms", wanted=f"shape (..., {beads.n_atoms}, 3), as the map",
                 got=str(np.shape(f)) if np.ndim(f) else "none",
                 mend="a trajectory that holds forces",
             )  # fmt: skip

@@ -102,7 +102,7 @@ class DatasetFrames:
     stride: int = 1
 
     def __len__(self) -> int:
-        return self.data.sizes["frame"] // self.stride
+        return _count(self.data.sizes["frame"], self.stride)
 
     def chunks(self, start: int, stop: int) -> Iterator[Chunk]:
         """See `Frames`."""
@@ -156,7 +156,7 @@ class TrajectoryFrames:
         return {k: v for k, v in self.__dict__.items() if k != "_readers"}
 
     def __len__(self) -> int:
-        return len(self._trajectory) // self.stride
+        return _count(len(self._trajectory), self.stride)
 
     def chunks(self, start: int, stop: int) -> Iterator[Chunk]:
         """See `Frames`."""
@@ -227,6 +227,12 @@ class WithoutCoulomb:
         platform = openmm.Platform.getPlatformByName("CPU")
         integrator = openmm.VerletIntegrator(1e-3)
         return openmm.Context(system, integrator, platform, {"Threads": "1"})
+
+
+def _count(frames: int, stride: int) -> int:
+    if stride < 1:
+        raise InputError("stride of frames", wanted="one or more", got=str(stride))
+    return frames // stride
 
 
 def _no_forces(where: str) -> InputError:

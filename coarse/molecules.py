@@ -102,7 +102,7 @@ def _bonds_apart(bonds: Sequence[tuple[int, int]], n: int) -> np.ndarray:
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import shortest_path
 
-    wrong = [b for b in bonds if b[0] == b[1] or not (0 <= min(b) and max(b) < n)]
+    wrong = [b for b in bonds if b[0] == b[1] or not (min(b) >= 0 and max(b) < n)]
     if wrong or not bonds:
         raise InputError("bonds of a molecule", wanted=f"pairs of beads, 0 to {n - 1}",
                          got=str(wrong[0]) if wrong else "none")  # fmt: skip

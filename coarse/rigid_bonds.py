@@ -28,7 +28,7 @@ def constraint_groups(beads: BeadMap, constraints: Pairs) -> tuple[np.ndarray, .
     """
     n = beads.n_atoms
     pairs = np.asarray(constraints, dtype=int).reshape(-1, 2)
-    if pairs.size and not (0 <= pairs.min() and pairs.max() < n):
+    if pairs.size and not (pairs.min() >= 0 and pairs.max() < n):
         raise InputError("atoms of rigid bonds", wanted=f"numbers from 0 to {n - 1}",
                          got=f"{pairs.min()} to {pairs.max()}")  # fmt: skip
     graph = coo_matrix((np.ones(len(pairs)), tuple(pairs.T)), shape=(n, n))

@@ -151,7 +151,8 @@ def test_a_pass_that_was_killed_goes_on(tmp_path, monkeypatch):
         match(terms, [watched], block=10, store=file, progress=stop)
     asked.clear()
     found = match(terms, [watched], block=10, store=file)
-    assert [a for a in asked if a not in ((0, 1), (59, 60))] == [(30, 40), (40, 50), (50, 60)]
+    read = [span for span in asked if span not in ((0, 1), (59, 60))]
+    assert read == [(30, 40), (40, 50), (50, 60)]
     plain = match(terms, [source], block=10)
     same(found, plain)
     assert (found.gram == plain.gram).all()
@@ -327,6 +328,8 @@ def test_trajectories_on_disk(tmp_path):
     bare = TrajectoryFrames((files[0],), lambda x, box: x, lambda f: f)
     with pytest.raises(InputError, match="without forces"):
         accumulate(LIQUID, bare.chunks(0, 1))
+    with pytest.raises(InputError, match="stride of frames"):
+        len(dataclasses.replace(frames, stride=0))
 
 
 def test_where_coordinates_were_seen():
