@@ -21,7 +21,8 @@ from ..coarse.implicit_salt import (
     run_salt,
     salt_samples,
 )
-from ..coarse.model import CGModel
+from ..coarse.model import CGModel, temperature_of
+from ..core.artefact import told
 from ..core.errors import InputError
 from ..core.process import reader
 from ..core.progress import Show, shown
@@ -88,20 +89,25 @@ def salt_activity(
     Raises
     ------
     InputError
-        When the model has no replicates, whose spread weighs the runs; see `run_salt`,
-        `osmotic_coefficient`, `activity_from_osmotic`.
+        When there is no process, the model has no two replicates, or `folder` cannot be
+        written; see `run_salt`, `osmotic_coefficient`, `activity_from_osmotic`.
     """
+    temperature_of(model)
+    if processes < 1:
+        raise InputError("processes", wanted="one or more", got=str(processes))
+    if len(model.coefficients) < 3:
+        raise InputError("replicates of the ions' potentials", wanted="two or more",
+                         got=str(len(model.coefficients) - 1),
+                         mend="implicit_ions(..., replicates=50)")  # fmt: skip
     c = np.asarray(concentrations, dtype=float)
     if len(c) < 3 or not (np.diff(c) > 0).all() or not c[0] > 0:
         raise InputError("concentrations of a salt", wanted="three or more, rising, m-3",
                          got=str(concentrations))  # fmt: skip
-    if len(model.coefficients) < 3:
-        raise InputError("potentials of ions", wanted="two replicates at least",
-                         got=str(len(model.coefficients) - 1))  # fmt: skip
     base = Path(folder) / _key(model, n_pairs, length, seed)
     runs = [base / f"{value:.6g}" for value in c]
-    for run in runs:
-        run.mkdir(parents=True, exist_ok=True)
+    with told(base):
+        for run in runs:
+            run.mkdir(parents=True, exist_ok=True)
     # Forked, OpenMM would share its threads with the parent.
     with ProcessPoolExecutor(
         processes, mp_context=multiprocessing.get_context("spawn"),
@@ -117,7 +123,7 @@ def salt_activity(
         osmotic = np.stack([job.result() for job in jobs], 1)
     activity = activity_from_osmotic(
         c, osmotic, salt=salt, charge=abs(model.charges[0]),
-        permittivity=model.permittivity, temperature=model.validity["temperature_K"],
+        permittivity=model.permittivity, temperature=temperature_of(model),
         n_units=model.n_units,
     )  # fmt: skip
     return SaltActivity(c, osmotic, activity)

@@ -20,7 +20,7 @@ from ..core.stats import bootstrap_weights
 from ..core.units import KJ_MOL, NM
 from .engine import make_system
 from .langevin import GAS_CONSTANT
-from .model import CGModel
+from .model import CGModel, temperature_of
 from .neighbours import near_pairs
 from .pairs import pair_index
 
@@ -33,6 +33,8 @@ EFFECTIVE = 0.1
 #: Time between frames (s), and frames of a segment.
 SAVE = 1e-12
 SEGMENT = 200
+#: Edge of a box that mesh and memory can bear, nm.
+WIDEST = 1000.0
 #: Friction (1/s): the solvent that is not there exchanges heat, dynamics is not asked.
 FRICTION = 2e12
 
@@ -95,7 +97,7 @@ def run_salt(
     ------
     InputError
         When the salt is none or not of elements, or the box is too small for the
-        potentials.
+        potentials or too large.
     """
     if len(model.species) != 2 or sum(model.charges) != 0:
         raise InputError("a salt", wanted="two species of opposite charge",
@@ -106,6 +108,10 @@ def run_salt(
             "a box of salt", wanted=f"an edge of {2 * model.spline.stop:.3g} nm at least",
             got=f"{edge:.3g} nm for {n_pairs} pairs", mend="more ions",
         )  # fmt: skip
+    if not edge < WIDEST:
+        raise InputError("concentration of a salt", wanted=f"a box of {n_pairs} pairs "
+                         f"below {WIDEST:g} nm", got=f"{concentration:.3g} m-3",
+                         mend="convert mol/L: 1 mol/L is 6.022e26 m-3")  # fmt: skip
     beads = [name for name in model.species for _ in range(n_pairs)]
     masses = [_mass(name) for name in beads]
     # So few ions have few pairs: a long direct sum saves most of the mesh.
@@ -117,7 +123,7 @@ def run_salt(
     n_steps, before = (max(1, round(t / save)) * stride for t in (length, settle))
     run = run_segments(
         system, beads, start,
-        MDSettings(model.validity["temperature_K"], timestep, FRICTION, seed),
+        MDSettings(temperature_of(model), timestep, FRICTION, seed),
         n_steps=n_steps + before, stride=stride, segment_steps=SEGMENT * stride,
         source="ions in an implicit solvent", scratch=scratch, progress=progress,
     )  # fmt: skip
@@ -205,7 +211,10 @@ def osmotic_coefficient(
         When there are fewer frames than blocks, or a replicate is too far from the model
         that was run.
     """
-    thermal = GAS_CONSTANT * model.validity["temperature_K"]
+    if len(samples.counts) < blocks:
+        raise InputError("frames of a salt", wanted=f"{blocks} or more",
+                         got=str(len(samples.counts)), mend="a longer run")  # fmt: skip
+    thermal = GAS_CONSTANT * temperature_of(model)
     counts = samples.counts.reshape(len(samples.counts), -1)
     used = np.flatnonzero(counts.any(0))
     counts = counts[:, used].astype(float)

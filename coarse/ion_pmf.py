@@ -56,6 +56,26 @@ class PairWindows:
     distances: Sequence[np.ndarray]
     edge: float
 
+    def __post_init__(self):
+        names, n = self.pair.split("-"), len(self.centres)
+        if not (len(names) == len(self.charges) == 2 and n == len(self.distances)):
+            raise InputError(
+                f"windows of {self.pair}", wanted="two species and charges, distances of "
+                "each window", got=f"{len(self.charges)} charges, {n} centres, distances "
+                f"of {len(self.distances)}",
+            )  # fmt: skip
+        for k, found in enumerate(self.distances):
+            if not len(found) or not np.isfinite(found).all():
+                raise InputError(f"window {k} of {self.pair}", wanted="finite distances",
+                                 got="NaN" if len(found) else "none")  # fmt: skip
+        most = max(float(np.max(found)) for found in self.distances)
+        if not (self.stiffness > 0 and most < self.edge):
+            raise InputError(
+                f"windows of {self.pair}", wanted="stiffness above zero and distances "
+                "below the edge, nm",
+                got=f"{self.stiffness:g} kJ/mol/nm2, {most:.3g} nm in {self.edge:.3g} nm",
+            )  # fmt: skip
+
 
 def implicit_ions(
     runs: Sequence[PairWindows],
@@ -96,7 +116,8 @@ def implicit_ions(
     Raises
     ------
     InputError
-        When a pair is missing, windows do not overlap or do not reach beyond `tail`.
+        When a pair is missing, temperature or permittivity is not above zero, windows do
+        not overlap or do not reach from below `tail` to beyond it.
 
     Notes
     -----
@@ -104,6 +125,15 @@ def implicit_ions(
     background that neutralises it; averaged over directions their energy is
     q_i q_j (1/r + 2 pi r^2 / (3 L^3)) but for a constant, for r below L/2.
     """
+    if not (0 < temperature < np.inf and 0 < permittivity < np.inf and cutoff > tail):
+        raise InputError(
+            "ions in a solvent", wanted="a temperature and a permittivity above zero, a "
+            "cutoff beyond the tail", got=f"{temperature:g} K, {permittivity:g}, cutoff "
+            f"{cutoff:g} nm and tail {tail:g} nm",
+        )  # fmt: skip
+    if replicates < 0 or blocks < 2:
+        raise InputError("resampling", wanted="two blocks and no replicate, or more",
+                         got=f"{blocks} and {replicates}")  # fmt: skip
     charges = _charges(runs)
     of_pair = {frozenset(run.pair.split("-")): run for run in runs}
     pairs = pair_names(list(charges))
@@ -146,6 +176,9 @@ def _dilute(run: PairWindows, temperature, permittivity, tail, blocks, replicate
     q = torch.from_numpy(np.concatenate(run.distances))
     state = torch.from_numpy(np.repeat(np.arange(len(run.centres)),
                                        [len(d) for d in run.distances]))  # fmt: skip
+    if not q.min() < tail:
+        raise InputError(f"windows of {run.pair}", wanted=f"distances below {tail:g} nm",
+                         got=f"from {q.min():.3f} nm on")  # fmt: skip
     off = q.unsqueeze(1) - torch.tensor(run.centres, dtype=torch.float64)
     thermal = GAS_CONSTANT * temperature
     reduced = 0.5 * run.stiffness / thermal * off.square()

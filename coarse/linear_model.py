@@ -60,6 +60,14 @@ class LinearModel:
     validity: Mapping
     ranges: Mapping[str, Range] = field(default_factory=dict)
 
+    def __post_init__(self):
+        masses, found = np.shape(self.masses), np.shape(self.coefficients)
+        beads, size = len(self.beads), sum(term.size for term in self.terms)
+        if masses != (beads,) or len(found) != 2 or found[0] < 1 or found[1] != size:
+            raise InputError("masses and coefficients of a model",
+                             wanted=f"shapes ({beads},) and (R + 1, {size})",
+                             got=f"{masses} and {found}")  # fmt: skip
+
     def parts(self, replicate: int = 0) -> list[Tensor]:
         """Coefficients of each term."""
         whole = torch.from_numpy(self.coefficients[replicate])
@@ -134,24 +142,21 @@ def unpacked(
         When it is something else.
     """
     try:
-        if header["model"] != "linear":
-            raise ValueError(f"model {header['model']}")
-        model = LinearModel(
+        if header.get("model") != "linear":
+            raise ValueError(f"model {header.get('model', 'of ions: see load_model')}")
+        return LinearModel(
             tuple(header["beads"]), tensors["masses"],
             tuple(_from_json(term) for term in header["terms"]),
             tensors["coefficients"], int(header["n_units"]), header["validity"],
             {k: (float(a), float(b)) for k, (a, b) in header.get("ranges", {}).items()},
         )  # fmt: skip
-        wanted = len(model.beads), sum(term.size for term in model.terms)
-        found = len(model.masses), model.coefficients.shape[1]
-        if wanted != found:
-            raise ValueError(f"{found} masses and coefficients, not {wanted}")
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as exc:
+    except (
+        KeyError, TypeError, ValueError, IndexError, AttributeError, InputError
+    ) as exc:  # fmt: skip
         raise SchemaError(
             f"{path}: header of cg-model/1", wanted="a linear model, as `save` writes it",
             got=f"{type(exc).__name__}: {exc}",
         ) from exc  # fmt: skip
-    return model
 
 
 def _as_json(term: Term) -> dict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -57,6 +58,11 @@ class CGModel:
     validity: Mapping
     permittivity: float = 1.0
 
+    def __post_init__(self):
+        if not 0 < self.permittivity < np.inf:
+            raise InputError("relative permittivity", wanted="above zero",
+                             got=str(self.permittivity))  # fmt: skip
+
     def potential(self, r: np.ndarray, replicate: int = 0) -> np.ndarray:
         """Short-range pair potentials.
 
@@ -106,7 +112,7 @@ class CGModel:
                 "inner": self.inner * NM,
             },
             {
-                "temperature": self.validity["temperature_K"],
+                "temperature": temperature_of(self),
                 "coulomb": f"{self._coulomb()}, not included",
                 "relative_permittivity": self.permittivity,
                 "n_units": self.n_units,
@@ -137,15 +143,45 @@ class CGModel:
         write_model(path, "cg-model/1", header, tensors)
 
 
+class HasValidity(Protocol):
+    """Any model."""
+
+    @property
+    def validity(self) -> Mapping:
+        """State point."""
+
+
+def temperature_of(model: HasValidity) -> float:
+    """Of the state point, K, at which alone a potential of mean force holds.
+
+    Raises
+    ------
+    InputError
+        When the model does not tell it.
+    """
+    found = model.validity.get("temperature_K")
+    if not isinstance(found, int | float) or not 0 < found < np.inf:
+        raise InputError("validity of a model", wanted="temperature_K above zero",
+                         got=repr(found), mend='make it with {"temperature_K": ...}'
+                         )  # fmt: skip
+    return float(found)
+
+
 def load_model(path: Path | str) -> CGModel:
-    """Read ``cg-model/1``.
+    """Read ``cg-model/1`` of ions with charges.
 
     Raises
     ------
     SchemaError
-        When the file breaks the contract.
+        When the file breaks the contract or is of another kind of model.
     """
     header, tensors = read_model(path, "cg-model/1")
+    if "model" in header:
+        raise SchemaError(
+            f"{path}: another kind of model", wanted="pairs and charges of `CGModel`",
+            got=str(header["model"]), mend="load_linear reads linear models, load_neural "
+            "networks",
+        )  # fmt: skip
     try:
         basis = header["basis"]
         spline = Spline.spaced(
@@ -157,7 +193,7 @@ def load_model(path: Path | str) -> CGModel:
             spline, tensors["coefficients"], tensors["inner"], int(header["n_units"]),
             header["validity"], float(header.get("permittivity", 1.0)),
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+    except (KeyError, TypeError, ValueError, AttributeError, InputError) as exc:
         raise SchemaError(
             f"{path}: header of cg-model/1", wanted="the fields that `save` writes",
             got=f"{type(exc).__name__}: {exc}",

@@ -13,6 +13,7 @@ from ..core.schema import dataset
 from ..core.units import KJ_MOL, NM
 from .langevin import GAS_CONSTANT
 from .linear_model import LinearModel
+from .model import temperature_of
 from .tables import Pieces, Range
 from .walls import Wall
 
@@ -48,8 +49,14 @@ def wall_pmf(
     Raises
     ------
     InputError
-        When a term is missing or is no wall that ends at zero.
+        When a charge or a term is missing, a term is no wall that ends at zero, or the
+        model does not tell its temperature.
     """
+    if set(terms) != set(charges) or points < 4:
+        raise InputError(
+            "species of walls", wanted="a charge of each, four points at least",
+            got=f"walls {list(terms)}, charges {list(charges)}, {points} points",
+        )  # fmt: skip
     of_name = {term.name: (term, k) for k, term in enumerate(model.terms)}
     walls = []
     for species, name in terms.items():
@@ -61,7 +68,7 @@ def wall_pmf(
     ends = {term.basis.stop for _, term, _ in walls}
     if len(ends) != 1:
         raise InputError("ends of walls", wanted="one distance", got=str(sorted(ends)))
-    temperature = float(model.validity["temperature_K"])
+    temperature = temperature_of(model)
     d, cap = np.linspace(0, ends.pop(), points), CAP * GAS_CONSTANT * temperature
     starts = [(seen or {}).get(s, term.basis.span)[0] for s, term, _ in walls]
     tables = np.empty((len(model.coefficients), len(walls), points))

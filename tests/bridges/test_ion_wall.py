@@ -1,5 +1,7 @@
 """One ion near a wall: from a force-matched wall to what the solver is given."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -99,6 +101,8 @@ def test_the_solver_gives_the_resistance_of_the_wall(model):
 def test_bad_input_is_told(model):
     with pytest.raises(InputError, match="wall of Na"):
         wall_pmf(model, {"Na": "nothing"}, {"Na": 1.0})
+    with pytest.raises(InputError, match="a charge of each"):
+        wall_pmf(model, {"Na": "Na-wall"}, {"K": 1.0})
     wall = handed_over(model)
     with pytest.raises(InputError, match="bulk_D of Cl"):
         coefficients_from_wall(wall, **{**BULK, "bulk_D": {"Na": 1e-9}})
@@ -107,3 +111,5 @@ def test_bad_input_is_told(model):
         coefficients_from_wall(wall, **{**BULK, "bulk_density": charged})
     with pytest.raises(InputError, match="taper"):
         coefficients_from_wall(wall, **BULK, taper_start=3e-9)
+    with pytest.raises(InputError, match="temperature_K above zero"):
+        handed_over(dataclasses.replace(model, validity={}))

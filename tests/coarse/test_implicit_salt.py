@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.integrate import trapezoid
 
+from mesobridge.bridges.salt import salt_activity
 from mesobridge.coarse.bases import Spline
 from mesobridge.coarse.engine import make_system
 from mesobridge.coarse.implicit_salt import (
@@ -15,8 +16,9 @@ from mesobridge.coarse.implicit_salt import (
     salt_samples,
 )
 from mesobridge.coarse.langevin import GAS_CONSTANT
+from mesobridge.coarse.linear_model import load_linear
 from mesobridge.coarse.model import CGModel
-from mesobridge.core.errors import InputError
+from mesobridge.core.errors import InputError, SchemaError
 from mesobridge.core.md import MDSettings, make_context
 from mesobridge.core.units import AVOGADRO, NM
 
@@ -119,13 +121,7 @@ def test_a_replicate_that_is_too_far_is_refused(molar):
         osmotic_coefficient(far, salt_samples(model, frames))
 
 
-def test_fewer_frames_than_blocks_are_refused(molar):
-    model, frames = molar
-    with pytest.raises(InputError, match="20 blocks at least"):
-        osmotic_coefficient(model, salt_samples(model, frames.isel(frame=slice(0, 19))))
-
-
-def test_what_is_no_salt_and_too_small_a_box():
+def test_what_is_no_salt_and_too_small_a_box(tmp_path):
     model = ions()
     with pytest.raises(InputError, match="a salt"):
         run_salt(replace(model, charges=(1.0, 1.0)), MOLAR)
@@ -133,6 +129,33 @@ def test_what_is_no_salt_and_too_small_a_box():
         run_salt(replace(model, species=("Na+", "Cl-")), MOLAR)
     with pytest.raises(InputError, match="an edge of 1.7 nm"):
         run_salt(model, 5 * MOLAR, n_pairs=8)
+    with pytest.raises(InputError, match="convert mol/L"):
+        run_salt(model, 0.5)
+    with pytest.raises(InputError, match="temperature_K above zero"):
+        run_salt(replace(model, validity={}), MOLAR)
+    for wrong in (-78.0, 0.0, float("nan")):
+        with pytest.raises(InputError, match="relative permittivity"):
+            replace(model, permittivity=wrong)
+    model.save(tmp_path / "ions.safetensors")
+    with pytest.raises(SchemaError, match="load_model"):
+        load_linear(tmp_path / "ions.safetensors")
+
+
+def test_what_cannot_become_an_activity(molar, tmp_path):
+    model, frames = molar
+    with pytest.raises(InputError, match="frames of a salt"):
+        osmotic_coefficient(model, salt_samples(model, frames.isel(frame=slice(19))))
+    rising = np.array([0.1, 0.2, 0.3]) * MOLAR
+    for wrong, given in (
+        ("processes", {"processes": 0}),
+        ("cannot be written", {"folder": tmp_path / "file" / "runs"}),
+        ("replicates of the ions", {"model": ions(strengths=(1.0, 1.0))}),
+        ("temperature_K", {"model": replace(model, validity={})}),
+    ):
+        (tmp_path / "file").touch()
+        told = {"model": model, "folder": tmp_path, "processes": 1, **given}
+        with pytest.raises(InputError, match=wrong):
+            salt_activity(concentrations=rising, salt="NaCl", **told)
 
 
 def test_killed_and_taken_up_it_ends_equal(tmp_path):

@@ -1,5 +1,7 @@
 """Umbrella windows whose truth is known: the potential comes back, with honest bands."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -102,3 +104,37 @@ def test_what_is_missing_is_told():
     wrong = windows(rng, charges=(2.0, -1.0), n=300)
     with pytest.raises(InputError, match="charge of Na"):
         implicit_ions([*runs[1:], wrong], T, EPS)
+    for state in ((0.0, EPS), (T, -EPS), (T, float("nan"))):
+        with pytest.raises(InputError, match="permittivity above zero"):
+            implicit_ions(runs, *state)
+    with pytest.raises(InputError, match="a cutoff beyond the tail"):
+        implicit_ions(runs, T, EPS, cutoff=0.5)
+    with pytest.raises(InputError, match="resampling"):
+        implicit_ions(runs, T, EPS, replicates=-1)
+    angstrom = [replace(run, centres=10 * run.centres, stiffness=STIFFNESS / 100,
+                        distances=[10 * d for d in run.distances], edge=10 * EDGE)
+                for run in runs]  # fmt: skip
+    with pytest.raises(InputError, match="distances below 0.6 nm"):
+        implicit_ions(angstrom, T, EPS)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"pair": "NaCl"}, "two species"),
+        ({"charges": (1.0,)}, "two species"),
+        ({"distances": [np.array([0.3])]}, "of each window"),
+        ({"distances": [np.array([0.3]), np.array([0.4, np.nan])]}, "window 1 of"),
+        ({"distances": [np.array([0.3]), np.array([])]}, "window 1 of"),
+        ({"distances": [np.array([3.0]), np.array([4.0])]}, "below the edge, nm"),
+        ({"edge": 2.5e-9}, "below the edge, nm"),
+        ({"stiffness": 0.0}, "stiffness above zero"),
+    ],
+)
+def test_windows_that_are_none(change, words):
+    good = {"pair": "Na-Cl", "charges": (1.0, -1.0), "centres": (0.3, 0.4),
+            "stiffness": 1e3, "edge": 2.5,
+            "distances": [np.array([0.3]), np.array([0.4])]}  # fmt: skip
+    PairWindows(**good)
+    with pytest.raises(InputError, match=words):
+        PairWindows(**good | change)

@@ -11,6 +11,7 @@ from mesobridge.coarse.bases import TURN, Fourier, Spline
 from mesobridge.coarse.langevin import Langevin
 from mesobridge.coarse.linear_forces import LinearForces
 from mesobridge.coarse.linear_model import LinearModel, load_linear
+from mesobridge.coarse.model import load_model
 from mesobridge.coarse.networks import Architecture
 from mesobridge.coarse.neural import NeuralForces, NeuralModel
 from mesobridge.coarse.pairs import Pairs
@@ -64,6 +65,19 @@ def test_a_model_goes_through_its_file(model, tmp_path):
     assert back.ranges == RANGES
     x = torch.randn(3, 5, 3, dtype=torch.float64)
     assert torch.equal(back.forces(x, replicate=3), model.forces(x, replicate=3))
+
+
+def test_shapes_that_do_not_fit_are_refused(model, tmp_path):
+    for wrong in (
+        {"masses": model.masses[1:]},
+        {"coefficients": model.coefficients[0]},
+        {"coefficients": model.coefficients[:, 1:]},
+    ):
+        with pytest.raises(InputError, match="masses and coefficients of a model"):
+            replace(model, **wrong)
+    model.save(tmp_path / "model.safetensors")
+    with pytest.raises(SchemaError, match="load_linear"):
+        load_model(tmp_path / "model.safetensors")
 
 
 def test_files_of_old_say_no_ranges(model, tmp_path):
