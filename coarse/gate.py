@@ -47,6 +47,10 @@ class Observable:
 
     def density(self, values: np.ndarray, weights: np.ndarray | None = None):
         """Part of all samples (n, d) in each bin: they sum to one if none is outside."""
+        n = None if weights is None else len(weights)
+        if n not in (None, len(values)) or not np.isfinite(values).all():
+            raise InputError(f"samples of {self.name}", wanted="finite, a weight of each",
+                             got=f"{len(values)}, {n} weights, or NaN")  # fmt: skip
         counts, _ = np.histogramdd(values, self.edges, weights=weights)
         if not counts.sum() > 0:
             raise InputError(
@@ -120,7 +124,7 @@ def split_noise(
     block
         Successive samples that stay together: about as many as depend on each other.
     """
-    n = len(values) // block
+    n = len(values) // block if block > 0 else 0
     if n < 4:
         raise InputError(
             "too few blocks to tell the noise of data", wanted="four at least",
@@ -184,9 +188,10 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        """Whether the model passes."""
+        """Whether the model passes; not where halves of the data share no bin."""
         return bool(
-            self.found.mse <= MSE_LIMIT * self.noise.mse
+            np.isfinite(self.noise.mse)
+            and self.found.mse <= MSE_LIMIT * self.noise.mse
             and self.found.js <= JS_LIMIT * self.noise.js
         )
 
@@ -222,7 +227,22 @@ def judge(
         were drawn with a bias.
     block, seed
         As `split_noise`.
+
+    Raises
+    ------
+    InputError
+        When an observable has no samples, a number is none, or there are too few blocks.
     """
+    names = {of.name for of in observables}
+    lacking = names - (model.keys() & training.keys() & held_out.keys())
+    if not names or lacking:
+        raise InputError(
+            "observables of the gate", wanted="some, with samples of all three sets",
+            got=f"none of {', '.join(sorted(lacking))}" if lacking else "none",
+        )  # fmt: skip
+    if not 0 < temperature < np.inf:
+        raise InputError("temperature of the gate", wanted="above zero, K",
+                         got=str(temperature))  # fmt: skip
     verdicts = []
     own, known, new = weights or (None, None, None)
     together = None if known is None or new is None else np.concatenate([known, new])

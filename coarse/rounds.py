@@ -125,7 +125,7 @@ def independent_frames(
     weights
         Of the frames, shape (F,).
     """
-    n = len(values) // block
+    n = len(values) // block if block > 0 else 0
     if n < 2:
         raise InputError("frames to tell independent ones from", wanted="two blocks",
                          got=f"{len(values)} frames, blocks of {block}")  # fmt: skip
@@ -168,7 +168,18 @@ def sample(
         Shape (frames, R, B, 3).
     last : Tensor
         Shape (R, B, 3).
+
+    Raises
+    ------
+    InputError
+        When coefficients or the bias are not of these terms; see `Langevin` and `run`.
     """
+    start = torch.as_tensor(start)
+    size = sum(term.size for term in terms)
+    for name, given in (("coefficients", coefficients), ("a bias", how.bias)):
+        if given is not None and np.shape(given) != (size,):
+            raise InputError(f"{name} to sample with", wanted=f"shape ({size},), of all "
+                             "terms", got=str(np.shape(given)))  # fmt: skip
     biased = coefficients if how.bias is None else coefficients + how.bias
     parts = torch.as_tensor(biased).split([term.size for term in terms])
     forces = LinearForces(terms, parts, start.shape[1], ranges=ranges)
@@ -231,6 +242,8 @@ def refine_in_rounds(
     InputError
         When the rounds do not suffice.
     """
+    if most < 1:
+        raise InputError("rounds of refinement", wanted="one or more", got=str(most))
     history: list[Refined] = []
     bias, doubt = 0.0 if how.bias is None else how.bias, 1.0
     for k in range(most):

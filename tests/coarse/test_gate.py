@@ -162,3 +162,29 @@ def test_too_few_samples_are_refused():
         split_noise(TURNS, samples(30, 1), 300.0, block=10)
     with pytest.raises(InputError, match="no sample"):
         TURNS.density(samples(30, 1) + 100)
+    with pytest.raises(InputError, match="too few blocks"):
+        split_noise(TURNS, samples(30, 1), 300.0, block=0)
+
+
+def test_what_cannot_be_judged_is_told():
+    x = {TURNS.name: samples(100, 1)}
+    nan = {TURNS.name: np.where(x[TURNS.name] > 0, np.nan, x[TURNS.name])}
+    w = np.ones(100)
+    for given, words in (
+        (([TURNS], {}, x, x, 300.0), f"none of {TURNS.name}"),
+        (([], x, x, x, 300.0), "observables of the gate"),
+        (([TURNS], x, x, x, 0.0), "temperature of the gate"),
+        (([TURNS], nan, x, x, 300.0), "or NaN"),
+    ):
+        with pytest.raises(InputError, match=words):
+            judge(*given)
+    with pytest.raises(InputError, match="99 weights"):
+        judge([TURNS], x, x, x, 300.0, weights=(w[1:], w, w))
+
+
+def test_halves_that_share_no_bin_let_no_model_pass():
+    of = Observable("fine", (np.linspace(-1, 1, 100_001),))
+    few = [{"fine": np.linspace(-0.9, 0.9, 8)[:, None] + s} for s in (0, 1e-4, 2e-4)]
+    (verdict,) = judge([of], *few, 300.0)
+    assert verdict.noise.mse == np.inf
+    assert not verdict.ok

@@ -1,5 +1,7 @@
 """Sampling and refinement in turns: a molecule of three beads whose truth is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -100,6 +102,14 @@ def test_rounds_that_do_not_suffice_are_told(truth):
     far[-ANGLE.size :] *= 4
     with pytest.raises(InputError, match="refinement after 1 rounds"):
         refine_in_rounds(TERMS, far, data, start, MASSES, HOW, most=1)
+    with pytest.raises(InputError, match="rounds of refinement"):
+        refine_in_rounds(TERMS, c, data, start, MASSES, HOW, most=0)
+    with pytest.raises(InputError, match="two blocks"):
+        independent_frames(energies(TERMS, x), 0)
+    with pytest.raises(InputError, match="coefficients to sample with"):
+        sample(TERMS, c[None], start, MASSES, HOW)
+    with pytest.raises(InputError, match="a bias to sample with"):
+        sample(TERMS, c, start, MASSES, replace(HOW, bias=c[1:]))
 
 
 def test_biased_frames_and_biased_samples_find_a_double_well(truth):
