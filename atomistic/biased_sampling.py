@@ -139,7 +139,7 @@ def read_molecule(
         system = app.ForceField(*force_field).createSystem(
             found.topology, constraints=app.HBonds if rigid else None
         )
-    except (ValueError, OSError) as exc:
+    except (ValueError, OSError, IndexError) as exc:  # no atoms: IndexError
         raise InputError(
             f"molecule in {' and '.join(force_field)}",
             wanted="residues with all their atoms that it knows",

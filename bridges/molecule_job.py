@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+
 from ..core.artefact import replacing, write_json
+from ..core.errors import InputError
 from .pipeline.lock import run_lock
 from .pipeline.progress import Display
 from .pipeline.runner import Runner
@@ -50,6 +55,12 @@ class MoleculeJob:
         Of each dihedral in the gate; kJ/mol above the minimum that it judges up to.
     seed
         Of everything random.
+
+    Raises
+    ------
+    InputError
+        When a number is none or out of range, or dihedrals are not along bonds: before
+        anything runs.
     """
 
     pdb: str
@@ -77,6 +88,43 @@ class MoleculeJob:
     bins: int = 24
     deepest: float = 15.0
     seed: int = 1
+
+    def __post_init__(self):
+        self._check_beads()
+        least = {"settle": 0, "bead_settle": 0, "seed": 0, "points": 2 * self.order + 1}
+        for field in (f for f in fields(self) if f.type in ("int", "float")):
+            value, low = getattr(self, field.name), least.get(field.name)
+            good = isinstance(value, int if field.type == "int" else (int, float))
+            if not (good and (0 < value < math.inf if low is None else value >= low)):
+                sign = "above zero" if low is None else f"from {low} on"
+                raise InputError(f"MoleculeJob: {field.name}", got=repr(value),
+                                 wanted=f"{field.type} {sign}")  # fmt: skip
+        steps = self.settle, self.length, self.segment
+        if any(n % self.stride for n in steps) or self.length < self.least_length:
+            raise InputError(
+                "MoleculeJob: settle, length, segment",
+                wanted=f"multiples of stride, {self.stride}; four blocks in length, "
+                f"{self.least_length}", got=str(steps),
+            )  # fmt: skip
+
+    @property
+    def least_length(self) -> int:
+        """Steps of a replica whose noise the gate can tell."""
+        return 4 * self.block * self.stride
+
+    def _check_beads(self) -> None:
+        bonded = {frozenset(bond) for bond in self.bonds}
+        along = [len(d) == 4 and all(frozenset(b) in bonded for b in pairwise(d))
+                 for d in self.dihedrals]  # fmt: skip
+        beads = set().union(*bonded)
+        if along != [True, True] or beads != set(range(len(beads))):
+            raise InputError(
+                "MoleculeJob: bonds and dihedrals", got=f"{self.bonds}, {self.dihedrals}",
+                wanted="beads from 0 on, none left out; two of four bonded beads",
+            )  # fmt: skip
+        if np.shape(self.starts) != (2, 2) or not np.isfinite(self.starts).all():
+            raise InputError("MoleculeJob: starts", wanted="phi and psi of two replicas",
+                             got=str(self.starts))  # fmt: skip
 
     def plan(self) -> list[Stage]:
         """Stages, in an order that honours their needs."""
