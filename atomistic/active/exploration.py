@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..potential.evaluation import Evaluation
-from .trigger import Trigger, Verdict, judge, power2
+from .trigger import Trigger, Verdict, judge
 from .walkers import Mover, Walker
 
+#: Part of the horizon in which a walker that goes on gives one unsure frame at most.
+SPACING = 0.1
 #: Growth of the largest distance from the training set since the last look, at which the
 #: next one is not waited for.
 JUMP = 1.5
@@ -18,7 +20,7 @@ JUMP = 1.5
 
 @dataclass(frozen=True)
 class Event:
-    """A trigger that fired.
+    """A frame that is too unsure.
 
     Attributes
     ----------
@@ -27,7 +29,9 @@ class Event:
     time
         Since the replica was last set off, fs.
     verdict
-        What was passed.
+        Which bounds were passed, and by how much.
+    stopped
+        Whether the replica stopped there.
     frame
         Positions (N, 3), A, to be labelled.
     unsure
@@ -38,6 +42,7 @@ class Event:
     walker: int
     time: float
     verdict: Verdict
+    stopped: bool
     frame: np.ndarray
     unsure: np.ndarray | None
 
@@ -49,13 +54,13 @@ class Exploration:
     Attributes
     ----------
     walkers
-        By number: those that fired, at their last trusted moment; others at the end.
+        By number: those that stopped, at their last trusted moment; others at the end.
     events
         In the order of time.
     highest
-        The largest of each bound's share that was seen in trusted frames.
+        The largest of each bound's share that was seen where replicas went on.
     passed
-        Trusted time of all replicas together, fs.
+        Time that all replicas together went on, fs.
     """
 
     walkers: dict[int, Walker]
@@ -70,9 +75,14 @@ def explore(
     trigger: Trigger,
     horizon: float,
     every: int,
+    limit: float = 1.0,
     progress: Callable[[float, float, str], None] | None = None,
 ) -> Exploration:
-    """Move walkers for a horizon; each stops where the trigger fires.
+    """Move walkers for a horizon; each stops where bounds are passed by too much.
+
+    A young potential is nowhere as sure as it is to become. Stopped at once, it would see
+    nothing new: up to a `limit` its walkers go on, and the least sure frame of each
+    `SPACING` of the horizon is kept.
 
     Parameters
     ----------
@@ -86,6 +96,8 @@ def explore(
         fs.
     every
         Steps between two looks, but for jumps of the distance from the training set.
+    limit
+        How many times the bounds a walker may pass before it stops.
     progress
         Called with (fs, horizon, text).
 
@@ -94,26 +106,26 @@ def explore(
     InputError
         When the potential was not calibrated.
     """
-    walk = _Walk(mover, trigger, horizon, walkers)
+    walk = _Walk(mover, trigger, horizon, limit, walkers)
     while walk.alive:
         walk.go(every)
         walk.look()
         if progress is not None and walk.alive:
-            progress(walk.time, horizon, f"{len(walk.events)} triggers")
+            progress(walk.time, horizon, f"{len(walk.events)} unsure")
     return walk.result()
 
 
 class _Walk:
     """Walkers on their way: alive ones, their last trusted moments, events."""
 
-    def __init__(self, mover: Mover, trigger: Trigger, horizon: float, walkers):
-        self.mover, self.trigger, self.horizon = mover, trigger, horizon
+    def __init__(self, mover: Mover, trigger, horizon: float, limit: float, walkers):
+        self.mover, self.trigger = mover, trigger
+        self.horizon, self.limit = horizon, limit
         self.alive, self.trusted = dict(walkers), dict(walkers)
-        self.events: list[Event] = []
+        self.stops: list[Event] = []
+        self.unsure: dict[tuple[int, int], Event] = {}  # by walker and part of the time
         self.highest = Verdict(0.0, 0.0)
         self.first = {r: w.age for r, w in walkers.items()}
-        self.behind = dict.fromkeys(walkers, 0.0)
-        self.power = dict.fromkeys(walkers, 0.0)
         self.time = 0.0
         self.found = mover.evaluate(self.alive, spread=True)
         self.reach = {r: np.inf for r in walkers}
@@ -128,7 +140,8 @@ class _Walk:
             self.alive, self.found = self.mover.step(before, self.found, spread=k == n)
             self.time += self.mover.motion.timestep
             for r in before.keys() - self.alive.keys():
-                self._fire(r, Verdict(np.inf, np.inf), before[r].x, None)
+                away = Verdict(np.inf, np.inf)
+                self.stops.append(Event(r, self.time, away, True, before[r].x, None))
             if k < n and any(
                 _reach(f) > JUMP * self.reach[r] for r, f in self.found.items()
             ):
@@ -139,26 +152,34 @@ class _Walk:
         """Judge every walker that is alive."""
         for r, w in list(self.alive.items()):
             found = self.found[r]
-            steps = w.age - self.trusted[r].age
-            # Between two looks the power is taken as their mean.
-            power = power2(found, w.v)
-            spent = steps * self.mover.motion.timestep
-            behind = self.behind[r] + 0.5 * spent * (self.power[r] + power)
-            verdict = judge(self.trigger, found, w.v, behind, self.horizon - self.time,
-                            self.mover.motion.temperature)  # fmt: skip
-            if verdict.fires:
-                self._fire(r, verdict, w.x, found.force_std)
+            temperature = self.mover.motion.temperature
+            verdict = judge(self.trigger, found, w.v, temperature)
+            stops = not verdict.largest <= self.limit
+            event = Event(r, self.time, verdict, stops, w.x, found.force_std)
+            if stops:
+                self.stops.append(event)
                 del self.alive[r]
                 continue
-            self.trusted[r], self.behind[r], self.power[r] = w, behind, power
+            if verdict.fires:
+                self._keep(event)
+            self.trusted[r] = w
             self.reach[r] = _reach(found)
             self.highest = Verdict(max(self.highest.force, verdict.force),
                                    max(self.highest.energy, verdict.energy))  # fmt: skip
         if self.time >= self.horizon - 1e-9:
             self.alive = {}
 
-    def _fire(self, r: int, verdict: Verdict, frame: np.ndarray, unsure) -> None:
-        self.events.append(Event(r, self.time, verdict, frame, unsure))
+    def _keep(self, event: Event) -> None:
+        """The least sure frame of each part of the time."""
+        part = event.walker, int(self.time / (SPACING * self.horizon))
+        before = self.unsure.get(part)
+        if before is None or event.verdict.largest > before.verdict.largest:
+            self.unsure[part] = event
+
+    @property
+    def events(self) -> list[Event]:
+        """In the order of time."""
+        return sorted([*self.stops, *self.unsure.values()], key=lambda e: e.time)
 
     def result(self) -> Exploration:
         """What came of it."""

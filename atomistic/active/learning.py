@@ -18,12 +18,13 @@ from ase import Atoms
 from ...core.artefact import read_json, replacing, write_json
 from ...core.errors import InputError, StageError
 from ...core.md import store, stored
+from ...core.units import ANGSTROM, EV
 from ..labels import Label, Labeller, labelled_frames
 from ..oracle import TOTAL_CHARGE
 from ..potential import Potential, load_potential, save_potential
 from ..potential.data import load_frames
 from ..potential.train import TrainingResult, train
-from ..uncertainty import calibrate, coverage
+from ..uncertainty import calibrate, coverage, with_uncertainty
 from ..uncertainty.responses import features_of
 from .exploration import Event, Exploration, explore
 from .kept import packed, plain, read_round, unpacked
@@ -37,6 +38,8 @@ Tell = Callable[[float, float, str], None] | None
 HELD_OUT = 4
 #: Atoms of an unsure frame are flagged down to this part of the largest deviation.
 FLAGGED = 0.5
+#: Times the standard deviations usual in frames held out, at which walkers stop.
+LOOSE = 2.0
 #: Rounds in a row in which every walker fires at once, after which bounds are wrong.
 STUCK = 4
 POTENTIAL, WALK = "potential.safetensors", "walk.npz"
@@ -160,7 +163,7 @@ class _Loop:
             found, chosen = self._walk(learned)
             ended = Round(
                 len(self.rounds), self.labels, self.failed, learned.force_rmse, surprise,
-                tuple(e.verdict.reason for e in found.events), found.passed,
+                tuple(e.verdict.reason for e in found.events if e.stopped), found.passed,
                 found.highest.force, found.highest.energy, not found.events,
             )  # fmt: skip
             write_json(here / "round.json", asdict(ended))
@@ -213,7 +216,7 @@ class _Loop:
         """Walk until triggers fire, and choose what is labelled next."""
         mover = Mover(self.system, learned.potential, self.s.motion)
         found = explore(mover, self.walkers, self.s.trigger, self.s.horizon,
-                        self.s.every, self.tell)  # fmt: skip
+                        self.s.every, self._limit(learned.potential), self.tell)  # fmt: skip
         self.stuck = self.stuck + 1 if not found.passed else 0
         if self.stuck >= STUCK:
             raise StageError(
@@ -222,6 +225,15 @@ class _Loop:
                 f"{learned.force_rmse:.3f} eV/A, the bound is {self.s.trigger.force:g}",
             )
         return found, self._chosen(learned.potential, found.events)
+
+    def _limit(self, potential: Potential) -> float:
+        """Times the bounds up to which walkers go on: as unsure as frames held out are."""
+        most = [
+            found.max() for ds in self.held_out
+            for found in with_uncertainty(ds, potential)["force_std"].values
+        ]  # fmt: skip
+        usual = float(np.quantile(most, 0.9)) * ANGSTROM / EV
+        return max(1.0, LOOSE * usual / self.s.trigger.force)
 
     def _chosen(self, potential: Potential, events: list[Event]) -> list[np.ndarray]:
         """Frames whose unsure atoms are new; those that ran away come first."""

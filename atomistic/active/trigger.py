@@ -1,12 +1,14 @@
 """When forces are too unsure to go on with: bounds of physics, not of features.
 
 Two questions are asked of every frame. Is the force on any atom unsure by more than a
-bound? And by how much will errors of forces have changed the energy at the end of the
-horizon? An error of standard deviation sigma_i does work on a moving atom at the rate
-sigma_i |v_i|, with a sign that is kept for as long as the error is: over times longer
-than that memory, tau, works add like the steps of a random walk,
+bound? And by how much may errors of forces change the energy in the time for which they
+keep their sign? An error of standard deviation sigma_i on an atom of velocity v_i does
+work at the rate sigma_i |v_i|; errors of different atoms are taken as independent,
 
-    W^2 = 2 tau int sum_i sigma_i^2 |v_i|^2 dt.
+    W = tau (sum_i sigma_i^2 |v_i|^2)^(1/2).
+
+Over longer times these works do not add up like the steps of a random walk: the error of
+a potential is a function of positions, and its energy comes back where the atoms do.
 """
 
 from __future__ import annotations
@@ -29,14 +31,15 @@ class Trigger:
     force
         Largest standard deviation of a component of the force on an atom, eV/A.
     energy
-        Largest expected error of the energy at the end of the horizon, kT per atom.
+        Largest expected error W of the energy, kT per atom.
     memory
-        For how long errors of forces keep their sign, fs.
+        tau, for which errors of forces keep their sign, fs: a quarter of the period of a
+        stiff bond to a heavy atom.
     """
 
     force: float = 0.3
     energy: float = 0.1
-    memory: float = 10.0
+    memory: float = 5.0
 
     def __post_init__(self):
         if not min(self.force, self.energy, self.memory) > 0:
@@ -53,35 +56,33 @@ class Verdict:
     force
         Largest standard deviation of a force component, over its bound.
     energy
-        Expected error of the energy at the end of the horizon, over its bound.
+        Expected error of the energy, over its bound.
     """
 
     force: float
     energy: float
 
     @property
+    def largest(self) -> float:
+        """Of both."""
+        return max(self.force, self.energy)
+
+    @property
     def fires(self) -> bool:
         """Whether a bound is passed, or a number is none."""
-        return not max(self.force, self.energy) <= 1
+        return not self.largest <= 1
 
     @property
     def reason(self) -> str:
         """The bound that is passed by most."""
         if not np.isfinite([self.force, self.energy]).all():
-            return "not finite"
+            return "ran away"
         return "force" if self.force >= self.energy else "energy"
 
 
-def power2(found: Evaluation, v: np.ndarray) -> float:
-    """Variance of the power of force errors, sum_i sigma_i^2 |v_i|^2, (eV/fs)^2."""
-    assert found.force_std is not None  # noqa: S101 - asked for where this is called
-    return float((found.force_std**2 * (v**2).sum(1)).sum())
-
-
 def judge(
-    trigger: Trigger, found: Evaluation, v: np.ndarray, behind: float, left: float,
-    temperature: float,
-) -> Verdict:  # fmt: skip
+    trigger: Trigger, found: Evaluation, v: np.ndarray, temperature: float
+) -> Verdict:
     """What a trigger says of a frame.
 
     Parameters
@@ -92,16 +93,18 @@ def judge(
         With standard deviations of forces.
     v
         Velocities, shape (N, 3), A/fs.
-    behind
-        Time integral of `power2` so far, eV^2/fs.
-    left
-        Until the end of the horizon, fs.
     temperature
         K.
+
+    Raises
+    ------
+    InputError
+        When there are no standard deviations.
     """
-    if not np.isfinite(found.energy):
-        return Verdict(np.inf, np.inf)
-    work2 = 2 * trigger.memory * (behind + power2(found, v) * left)
+    std = found.force_std
+    if std is None:
+        raise InputError("a frame to judge", wanted="standard deviations of its forces",
+                         got="none", mend="evaluate(..., spread=True)")  # fmt: skip
+    work = trigger.memory * float((std**2 * (v**2).sum(1)).sum()) ** 0.5
     bound = trigger.energy * KB * temperature * len(v)
-    assert found.force_std is not None  # noqa: S101 - `power2` has asked for it
-    return Verdict(float(found.force_std.max() / trigger.force), work2**0.5 / bound)
+    return Verdict(float(std.max()) / trigger.force, work / bound)
