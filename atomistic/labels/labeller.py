@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -116,8 +117,9 @@ class Labeller:
             if not self._there(job, found):
                 todo.append(job)
         if todo:
-            with shown(f"labels of {self.oracle.name}", progress) as tell:
-                for n, _ in enumerate(self._made(todo, found), 1):
+            making = closing(self._made(todo, found))
+            with shown(f"labels of {self.oracle.name}", progress) as tell, making as keys:
+                for n, _ in enumerate(keys, 1):
                     if tell is not None:
                         tell(n, n + len(todo) + len(self._open), self._failures(found))
         return [found[job.key] for job in jobs]
@@ -143,14 +145,14 @@ class Labeller:
         failed = sum(isinstance(kept, Failed) for kept in found.values())
         return f"{failed} failed" if failed else ""
 
-    def _made(self, todo: deque[Job], found: dict) -> Iterator[str]:
+    def _made(self, todo: deque[Job], found: dict) -> Generator[str, None, None]:
         """Make labels; yields the key of each that is there."""
         self._open: dict[str, _Open] = {}
         crew = self._crew(len(todo))
         try:
             while todo or self._open:
                 yield from self._filled(crew, todo, found)
-                if not self._open:
+                if todo and not self._open:
                     time.sleep(POLL)  # others make what is left
                 for job, answer in crew.finished():
                     if self._heard(crew, job, answer, found):
