@@ -165,7 +165,9 @@ class Processes:
         for worker in list(self._busy):
             answer = self._heard(worker) if worker.pipe in ready else None
             if answer is None and worker.deadline and time.monotonic() > worker.deadline:
-                answer = Answer(reason=f"it took longer than {self._timeout:g} s")
+                took = time.monotonic() - worker.deadline + (self._timeout or 0.0)
+                reason = f"it took longer than {self._timeout:g} s"
+                answer = Answer(reason=reason, cpu_s=took, wall_s=took)  # of one thread
                 _end(worker)
             if answer is not None:
                 self._busy.remove(worker)

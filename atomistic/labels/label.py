@@ -32,7 +32,7 @@ class Label:
     energy, forces, stress
         eV; eV/A, (n, 3); eV/A^3, Voigt order, (6,), tension positive, or ``None``.
     cpu_s, wall_s
-        Seconds that it took.
+        Seconds that it took: of all attempts, and of the last.
     settings, versions
         Of the oracle, and of the software; also the name of the processor.
     made
@@ -70,14 +70,15 @@ class Failed:
     ----------
     key, atoms
         As of `Label`.
-    reason, attempts
-        What went wrong last, and after how many attempts.
+    reason, attempts, cpu_s
+        What went wrong last, after how many attempts and seconds of all of them.
     """
 
     key: str
     atoms: Atoms
     reason: str
     attempts: int
+    cpu_s: float
 
 
 def label_key(settings: dict, atoms: Atoms, charge: float) -> str:

@@ -29,6 +29,7 @@ class _Open:
 
     claim: Claim
     attempts: int = 0
+    cpu_s: float = 0.0
 
 
 class Labeller:
@@ -193,25 +194,26 @@ class Labeller:
             raise answer.fatal
         one = self._open[job.key]
         one.attempts += 1
+        one.cpu_s += answer.cpu_s
         if answer.results is not None:
-            found[job.key] = self._label(job, answer)
+            found[job.key] = self._label(job, answer, one.cpu_s)
             self.store.put(found[job.key])
         elif one.attempts <= self.retries and not answer.hopeless:
             crew.start(replace(job, fresh=True))
             return False
         else:
-            failed = Failed(job.key, job.atoms, answer.reason, one.attempts)
+            failed = Failed(job.key, job.atoms, answer.reason, one.attempts, one.cpu_s)
             self.store.quarantine(failed, json.loads(self.settings))
             found[job.key] = failed
         return True
 
-    def _label(self, job: Job, answer: Answer) -> Label:
+    def _label(self, job: Job, answer: Answer, cpu_s: float) -> Label:
         atoms, results = job.atoms, answer.results or {}
         return Label(
             job.key, atoms.numbers, atoms.positions,
             atoms.cell.array if atoms.pbc.any() else np.zeros((3, 3)), atoms.pbc,
             atoms.info[TOTAL_CHARGE[0]], float(results["energy"]), results["forces"],
-            results.get("stress"), answer.cpu_s, answer.wall_s, json.loads(self.settings),
+            results.get("stress"), cpu_s, answer.wall_s, json.loads(self.settings),
             answer.versions, int(time.time()),
         )  # fmt: skip
 

@@ -84,7 +84,7 @@ class LabelStore:
                 kept["numbers"], kept["positions"], cell=kept["cell"], pbc=kept["pbc"],
                 info={TOTAL_CHARGE[0]: kept["charge"]},
             )  # fmt: skip
-            return Failed(key, atoms, kept["reason"], kept["attempts"])
+            return Failed(key, atoms, *(kept[k] for k in ("reason", "attempts", "cpu_s")))
         except (MesobridgeError, KeyError, ValueError, TypeError):
             return None
 
@@ -95,6 +95,7 @@ class LabelStore:
             self._failure(failed.key),
             {
                 "reason": failed.reason, "attempts": failed.attempts,
+                "cpu_s": failed.cpu_s,
                 "settings": settings, "formula": atoms.get_chemical_formula(),
                 "numbers": atoms.numbers.tolist(), "positions": atoms.positions.tolist(),
                 "cell": atoms.cell.array.tolist(), "pbc": atoms.pbc.tolist(),

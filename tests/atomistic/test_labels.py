@@ -185,6 +185,9 @@ def test_a_failure_that_passes_is_a_label(store):
 
         def calculate(self, *args, **kwargs):
             if len(made) < 2:
+                end = time.process_time() + 0.1
+                while time.process_time() < end:
+                    pass
                 raise RuntimeError("not yet")
             super().calculate(*args, **kwargs)
 
@@ -197,8 +200,10 @@ def test_a_failure_that_passes_is_a_label(store):
     assert failed.attempts == 1
     assert len(made) == 1
     made.clear()
+    assert failed.cpu_s >= 0.1
     labels = Labeller(oracle, store).label(frames, again=True)
     check(labels, frames)
+    assert labels[0].cpu_s >= 0.1 > labels[1].cpu_s  # also of what failed
     assert len(made) == 2  # a new one for the second attempt, kept from then on
     assert store.failures() == []
 
@@ -226,6 +231,7 @@ def test_a_label_that_takes_too_long_or_dies_does_not_stop_the_others(store, cal
     labels = labeller.label(frames)
     check([labels[i] for i in (0, 2, 4)], [frames[i] for i in (0, 2, 4)])
     assert "longer than 4 s" in labels[1].reason
+    assert labels[1].cpu_s >= 4
     assert "process died (9)" in labels[3].reason
     assert "helium" in labels[5].reason
     assert calls() == len(frames)
