@@ -215,8 +215,9 @@ class _Loop:
     def _walk(self, learned: _Learned) -> tuple[Exploration, list[np.ndarray]]:
         """Walk until triggers fire, and choose what is labelled next."""
         mover = Mover(self.system, learned.potential, self.s.motion)
+        limit = self._limit(learned.potential)
         found = explore(mover, self.walkers, self.s.trigger, self.s.horizon,
-                        self.s.every, self._limit(learned.potential), self.tell)  # fmt: skip
+                        self.s.every, limit, self.tell)  # fmt: skip
         self.stuck = self.stuck + 1 if not found.passed else 0
         if self.stuck >= STUCK:
             raise StageError(
@@ -227,7 +228,7 @@ class _Loop:
         return found, self._chosen(learned.potential, found.events)
 
     def _limit(self, potential: Potential) -> float:
-        """Times the bounds up to which walkers go on: as unsure as frames held out are."""
+        """Times the bounds where walkers stop: far less sure than in frames held out."""
         most = [
             found.max() for ds in self.held_out
             for found in with_uncertainty(ds, potential)["force_std"].values

@@ -17,6 +17,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from mesobridge.atomistic.labels import Failed, Labeller, LabelStore, write_labels
 from mesobridge.atomistic.named_oracle import NamedOracle
 from mesobridge.atomistic.potential.reading import read_structures
+from mesobridge.core.script import plain_errors
 
 ORACLE = NamedOracle(kind="pyscf", xc="pbe", basis="def2-svp")
 
@@ -35,6 +36,7 @@ def beside_the_file(frames, labels):
           f"{off.std():.2f}), forces {rms:.2f} meV/A rms")  # fmt: skip
 
 
+@plain_errors()
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

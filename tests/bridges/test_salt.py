@@ -52,7 +52,7 @@ def test_what_the_solvent_explains_is_of_the_charge_of_the_ions(charge):
 
 def test_what_cannot_be_run_is_told_at_once(tmp_path):
     alone = replace(MODEL, coefficients=MODEL.coefficients[:1])
-    with pytest.raises(InputError, match="two replicates at least"):
+    with pytest.raises(InputError, match="two or more"):
         salt_activity(alone, [1e25, 5e25, 2e26], tmp_path, salt="NaCl")
     with pytest.raises(InputError, match="concentrations of a salt"):
         salt_activity(MODEL, [1e26, 5e25, 2e26], tmp_path, salt="NaCl")

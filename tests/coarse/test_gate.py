@@ -180,11 +180,3 @@ def test_what_cannot_be_judged_is_told():
             judge(*given)
     with pytest.raises(InputError, match="99 weights"):
         judge([TURNS], x, x, x, 300.0, weights=(w[1:], w, w))
-
-
-def test_halves_that_share_no_bin_let_no_model_pass():
-    of = Observable("fine", (np.linspace(-1, 1, 100_001),))
-    few = [{"fine": np.linspace(-0.9, 0.9, 8)[:, None] + s} for s in (0, 1e-4, 2e-4)]
-    (verdict,) = judge([of], *few, 300.0)
-    assert verdict.noise.mse == np.inf
-    assert not verdict.ok

@@ -81,7 +81,7 @@ def test_what_does_not_hold_together_is_refused():
     with pytest.raises(InputError, match="none to bead 4"):
         molecular_terms(frames(), CHAIN[:3], NAMES)
     for wrong in ([], [*CHAIN, (4, 5)]):
-        with pytest.raises(InputError, match="pairs of beads 0 to 4"):
+        with pytest.raises(InputError, match="pairs of beads, 0 to 4"):
             molecular_terms(frames(), wrong, NAMES)
     with pytest.raises(InputError, match="four bonded beads"):
         molecular_terms(frames(), CHAIN, NAMES, maps=[((0, 1, 2, 3), (0, 2, 3, 4))])
