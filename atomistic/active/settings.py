@@ -8,6 +8,9 @@ from ..potential import TrainingSettings
 from .trigger import Trigger
 from .walkers import Motion
 
+#: Part of the bounds below which a walk did not test them.
+FAR = 0.1
+
 
 @dataclass(frozen=True)
 class ActiveSettings:
@@ -87,3 +90,17 @@ class Round:
     force: float
     energy: float
     done: bool
+
+    @property
+    def doubt(self) -> str | None:
+        """What is to be doubted of the bounds if it ends here; ``None`` for nothing."""
+        most = max(self.force, self.energy)
+        if self.done and most < FAR:
+            return (f"walks never came near the bounds, {100 * most:.0f} % at most: "
+                    "tighter ones, hotter or longer walks may find more")  # fmt: skip
+        if self.done:
+            return None
+        if not self.passed:
+            return "every replica stopped at once: wider bounds, or longer trainings"
+        return (f"walks are still unsure by {most:.1f} times the bounds: more labels, "
+                "longer trainings, or wider bounds")  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import xarray as xr
@@ -31,8 +32,8 @@ def calibrate(
 ) -> Uncertainty:
     """Fit distances to the training set, heads and intervals to frames held out.
 
-    One half of the frames that were held out trains the heads, the other one scales the
-    intervals: what they promise holds for frames like those.
+    All frames that were held out train the heads. Intervals are scaled by what heads of
+    one half say of the other: what they promise holds for frames like those.
 
     Parameters
     ----------
@@ -56,19 +57,26 @@ def calibrate(
     frames = _some(load_frames(held_out, potential.species, cutoff), seed)
     mean, whiten = fit_features(*features_of(potential.model, known), n)
     found = responses(potential.model, frames)
-    order = torch.randperm(len(frames), generator=torch.Generator().manual_seed(seed))
-    first, second = (found.of_frames(part) for part in order.tensor_split(2))
     blank = torch.zeros(n, dtype=torch.float64)
     rough = Uncertainty(mean, whiten, blank.new_zeros(0), blank, blank)
-    distance = rough.distance(first.features, first.species)
-    if not distance.isfinite().all():
+    if not rough.distance(found.features, found.species).isfinite().all():
         raise InputError("frames to calibrate on", wanted="elements of the training set",
                          got="others", mend="train on frames that hold them")  # fmt: skip
-    weights, floor = fit_heads(first, distance, n, heads, seed)
-    fitted = Uncertainty(mean, whiten, weights, floor, blank)
-    std = force_std(fitted, second)
-    scale = conformal_scale(second.errors, std, second.species, n, LEVELS)
-    return Uncertainty(mean, whiten, weights, floor, scale)
+
+    def fitted(r: Responses) -> Uncertainty:
+        distance = rough.distance(r.features, r.species)
+        weights, floor = fit_heads(r, distance, n, heads, seed)
+        return replace(rough, heads=weights, floor=floor)
+
+    order = torch.randperm(len(frames), generator=torch.Generator().manual_seed(seed))
+    halves = [found.of_frames(part) for part in order.tensor_split(2)]
+    scores = [
+        other.errors.abs() / force_std(fitted(own), other).unsqueeze(1)
+        for own, other in (halves, halves[::-1])
+    ]
+    species = torch.cat([other.species for other in halves[::-1]])
+    scale = conformal_scale(torch.cat(scores), species, n, LEVELS)
+    return replace(fitted(found), scale=scale)
 
 
 def force_std(u: Uncertainty, r: Responses) -> Tensor:

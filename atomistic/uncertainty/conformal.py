@@ -3,6 +3,8 @@
 Of Vovk, Gammerman & Shafer; regression with normalised scores as in Lei et al. 2018
 (doi:10.1080/01621459.2017.1307116), with a quantile for each element. The promise holds
 for frames like those that were held out, and no others: coverage elsewhere is measured.
+Scores of one half of the frames come from heads fitted to the other (cross-conformal:
+Vovk 2015, doi:10.1007/s10472-013-9368-4).
 """
 
 from __future__ import annotations
@@ -13,25 +15,20 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ...core.errors import InputError
+#: Of intervals without an end: files hold finite numbers.
+BEYOND = 1e100
 
 
 def conformal_scale(
-    errors: Tensor,
-    std: Tensor,
-    species: Tensor,
-    n_species: int,
-    levels: Sequence[float],
+    scores: Tensor, species: Tensor, n_species: int, levels: Sequence[float]
 ) -> Tensor:
     """Factors q of each species and level, so that |error| <= q std that often, (S, L).
 
     Parameters
     ----------
-    errors
-        Components of forces, label minus potential, shape (N, 3), of frames that nothing
-        was fitted to.
-    std
-        Of atoms, shape (N,).
+    scores
+        Of components of forces, |error| over standard deviation, shape (N, 3), in frames
+        that the standard deviations were not fitted to.
     species
         Numbers, shape (N,).
     n_species
@@ -39,28 +36,21 @@ def conformal_scale(
     levels
         L probabilities, such as 0.95.
 
-    Raises
-    ------
-    InputError
-        When there are too few components for the highest level.
+    Returns
+    -------
+    Tensor
+        `BEYOND` where there are too few components to promise that much.
     """
-    scores = errors.abs() / std.unsqueeze(1)
-    fewest = math.ceil(1 / (1 - max(levels)))
-    if scores.numel() < fewest:
-        raise InputError(
-            "components of forces to calibrate on", wanted=f"{fewest} or more",
-            got=str(scores.numel()), mend="hold out more frames",
-        )  # fmt: skip
     found = _quantiles(scores, levels).repeat(n_species, 1)
     for s in species.unique().tolist():
-        own = scores[species == s]
-        if own.numel() >= fewest:
-            found[s] = _quantiles(own, levels)
+        own = _quantiles(scores[species == s], levels)
+        if (own < BEYOND).all():
+            found[s] = own
     return found
 
 
 def _quantiles(scores: Tensor, levels: Sequence[float]) -> Tensor:
-    """The scores that new ones stay below so often, shape (L,)."""
+    """What a new score stays below so often, shape (L,)."""
     n, rising = scores.numel(), scores.flatten().sort().values
-    ranks = [math.ceil((n + 1) * level) for level in levels]
-    return rising[torch.tensor(ranks).clamp(max=n) - 1]
+    rising = torch.cat([rising, rising.new_full((1,), BEYOND)])
+    return rising[[min(n, math.ceil((n + 1) * level) - 1) for level in levels]]

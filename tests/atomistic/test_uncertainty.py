@@ -180,7 +180,8 @@ def test_intervals_hold_what_they_say_whatever_the_errors():
         heavy = noise / torch.rand(n, 1, generator=rng).double().clamp(min=0.05)
         return heavy * std.unsqueeze(1) * (1 + 3 * species).unsqueeze(1), std, species
 
-    scale = conformal_scale(*drawn(3000), 3, LEVELS)
+    errors, std, species = drawn(3000)
+    scale = conformal_scale(errors.abs() / std.unsqueeze(1), species, 3, LEVELS)
     errors, std, species = drawn(20_000)
     for k, level in enumerate(LEVELS):
         inside = errors.abs() <= (scale[species, k] * std).unsqueeze(1)
@@ -190,8 +191,9 @@ def test_intervals_hold_what_they_say_whatever_the_errors():
             )
     assert (scale[2] > scale[0]).all()  # that of all, of which half are wilder
     assert (scale[2] < scale[1]).all()
-    with pytest.raises(InputError, match="100 or more"):
-        conformal_scale(*drawn(30), 2, LEVELS)
+    few, one = torch.rand(11, 3).double(), torch.zeros(11, dtype=torch.long)
+    promised = conformal_scale(few, one, 1, LEVELS) < 1
+    assert promised.tolist() == [[True] * 5 + [False]]
 
 
 def test_area_under_the_curve():
@@ -231,8 +233,9 @@ def learned(tmp_path_factory):
 def test_a_trained_potential_knows_its_errors(learned):
     potential = load_potential(learned)
     cold = coverage(potential, [molecules_of_springs(400, 0.05, 2)])
-    assert cold.found[LEVELS.index(0.95)] == pytest.approx(0.95, abs=0.03)
-    assert cold.found[1] == pytest.approx(LEVELS[1], abs=0.08)
+    # Heads of half of so few frames are less sure than those of all: rather too wide.
+    assert 0.92 < cold.found[LEVELS.index(0.95)] < 0.995
+    assert 0.6 < cold.found[1] < 0.85
     assert (cold.interval[:, 0] < cold.found).all()
     assert (cold.found < cold.interval[:, 1]).all()
     hot = coverage(potential, [molecules_of_springs(100, 0.12, 3)])

@@ -255,7 +255,11 @@ def test_positions_that_make_no_equations_are_refused():
     lost[3, 1, 0] = np.nan
     same[3, 1] = same[3, 0]
     line[3, :3] = np.arange(3)[:, None] * [0.5, 0, 0]
-    for x, said in ((lost, "frames of beads"), (same, "no dihedral"), (line, "no dihedral")):
+    for x, said in (
+        (lost, "frames of beads"),
+        (same, "no dihedral"),
+        (line, "no dihedral"),
+    ):
         with pytest.raises(InputError, match=said):
             accumulate(CHAIN, [(x, source.force, None)])
 
