@@ -25,6 +25,7 @@ from .baselines import Chosen, choose, forget, labelled, without
 from .pipeline.lock import run_lock
 from .pipeline.progress import Display
 from .training_config import Data, load_training, training_settings
+from .training_uncertainty import asked, calibrated, check_asked
 
 POTENTIAL, CURVE, REPORT = "potential.safetensors", "curve.json", "report.html"
 
@@ -76,6 +77,7 @@ def run_training(
     folder = Path(out) / config.run.name
     below = choose(config.baseline, Path(path).parent, baseline)
     data = read_data(config.data, Path(path).parent)
+    check_asked(config.uncertainty, data)
     settings = training_settings(config, data.training)
     with _processes(config.training.device) as rank:
         if rank:  # the first process keeps the folder and tells how it goes
@@ -91,7 +93,7 @@ def run_training(
             _make_way(folder, settings, data)
             _wait()
             result = _train(data, settings, folder, display)
-            _write(folder, Path(path).parent, config, data, result)
+            _write(folder, Path(path).parent, config, data, result, display)
     return folder
 
 
@@ -204,8 +206,8 @@ def _train(
     return result
 
 
-def _write(folder: Path, source: Path, config, data: Labelled, result) -> None:
-    """Potential, curve and report."""
+def _write(folder: Path, source: Path, config, data: Labelled, result, display) -> None:
+    """Potential with its uncertainty, curve and report."""
     from .report.training import baseline_alone, judge, training_page
 
     files = [source / name for name in config.data.files]
@@ -214,10 +216,21 @@ def _write(folder: Path, source: Path, config, data: Labelled, result) -> None:
         "training_frames": sum(ds.sizes["frame"] for ds in data.training),
         "groups": sorted({str(g) for ds in data.training for g in ds["group"].values}),
     }
-    save_potential(folder / POTENTIAL, result, validity)
+    save_potential(folder / POTENTIAL, result, validity)  # first: nothing may be lost
+    begun = time.monotonic()
+    display.begin("uncertainty")
+    sure = calibrated(config.uncertainty, result, data)
+    save_potential(folder / POTENTIAL, result, validity, sure.uncertainty)
+    display.end("uncertainty", time.monotonic() - begun)
     predictions, errors = judge(result, data.validation)
     alone = baseline_alone(result, data, predictions)
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    spent = {"training": processes * stored_note(folder / STATE)["cpu"]}
     curve = {"curve": result.curve, "validation": errors, "baseline": alone}
+    curve["uncertainty"] = sure.as_json()
+    curve["cpu_s"] = {**spent, "calibration": sure.cpu_s}
     write_json(folder / CURVE, curve)
-    page = training_page(config, data, result, predictions, errors, alone)
+    page = training_page(config, data, result, predictions, errors, alone, sure)
     write_text(folder / REPORT, page.render())
+    if sure.failed is not None and asked(config.uncertainty):
+        raise sure.failed

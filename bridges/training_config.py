@@ -109,6 +109,13 @@ class Training(Section):
         return self
 
 
+class UncertaintySection(Section):
+    """Of forces: heads of `atomistic.uncertainty.calibrate`, or none at all."""
+
+    heads: int = Field(default=4, gt=0, le=64, strict=True)
+    calibrate: bool = True
+
+
 class TrainingConfig(Section):
     """All of it."""
 
@@ -117,6 +124,7 @@ class TrainingConfig(Section):
     baseline: NamedBaseline | None = None
     model: Model = Model()
     training: Training
+    uncertainty: UncertaintySection = UncertaintySection()
 
 
 def load_training(path: Path) -> TrainingConfig:

@@ -22,6 +22,7 @@ from ..atomistic.validation.crystal import parse_crystal, relaxed, supercell
 from ..atomistic.validation.dynamics import Run
 from ..atomistic.validation.labels import read_frames
 from ..atomistic.validation.subject import Subject, find_subject
+from ..atomistic.validation.uncertainty_part import uncertainty_part
 from ..core.artefact import read_json, sha256, write_json, write_text
 from ..core.errors import InputError, StageError, UnitError
 from ..core.units import quantity
@@ -36,7 +37,7 @@ SIDE, DERIVATIVES = 10.0, 6
 _DATA = ("data", "labels")
 _RUN = (*_DATA, "crystal", "temperature", "time", "timestep", "seed")
 USES = {
-    "errors": _DATA, "derivatives": (*_DATA, "crystal", "seed"),
+    "errors": _DATA, "uncertainty": _DATA, "derivatives": (*_DATA, "crystal", "seed"),
     "elastic": ("crystal",), "state": ("crystal",), "phonons": ("crystal",),
     "temperature": _RUN, "energy": _RUN, "structure": (*_RUN, "reference"),
 }  # fmt: skip
@@ -145,6 +146,12 @@ class _Job:
         s, crystal = self.subject, self.crystal
         if self.frames:
             yield "errors", lambda tell: static_parts.error_part(s, self.frames, tell)
+            potential = s.potential
+            if potential is not None and potential.uncertainty is not None:
+                yield (
+                    "uncertainty",
+                    lambda tell: uncertainty_part(potential, self.frames, tell),
+                )
         yield "derivatives", self._derivatives
         if crystal is not None:
             yield "elastic", lambda tell: static_parts.elastic_part(s, crystal, tell)

@@ -103,7 +103,7 @@ def test_the_example_of_every_key_holds_the_defaults():
     plain = load_training(EXAMPLE).model_dump()
     assert load_training(EXAMPLE.with_name("every_key.toml")).model_dump() == plain
     optional = {"steps", "batch", "last_energy_weight", "charges"}
-    for section in ("run", "data", "model", "training"):
+    for section in ("run", "data", "model", "training", "uncertainty"):
         assert set(plain[section]) - optional == set(written[section])
     for key in (*optional, "[baseline]"):
         assert f"{key} = " in text or f"# {key}" in text

@@ -250,10 +250,9 @@ class _Training:
             now - self._clock, dtype=torch.float64, device=self.s.device
         )
         self._clock = now
-        if self.s.cpu_minutes is not None:
-            if self.processes > 1:  # all must agree when the end has come
-                dist.all_reduce(passed, dist.ReduceOp.MAX)
-            self.cpu += float(passed)
+        if self.s.cpu_minutes is not None and self.processes > 1:
+            dist.all_reduce(passed, dist.ReduceOp.MAX)  # all must agree on the end
+        self.cpu += float(passed)
 
     def _chosen(self) -> list[Frame]:
         """Frames of this step for all processes: a function of (seed, step) alone."""

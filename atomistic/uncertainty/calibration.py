@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 import xarray as xr
 from torch import Tensor
 
 from ...core.errors import InputError
+from ..potential.baseline import baseline_record, without_baseline
 from ..potential.data import Frame, load_frames
 from ..potential.potential import Potential
 from ..potential.uncertainty import LEVELS, Uncertainty
@@ -20,6 +21,51 @@ from .responses import Responses, features_of, responses
 
 #: Frames below which two halves of them say nothing, and most that are looked at.
 FEWEST, MOST_ATOMS = 8, 10_000
+
+
+@dataclass(frozen=True)
+class Observed:
+    """All that a calibration looks at.
+
+    Attributes
+    ----------
+    mean, whiten
+        Of the training set, as `Uncertainty` has them.
+    responses
+        Of frames that were held out.
+    groups
+        Of these frames, in the order of their numbers.
+    """
+
+    mean: Tensor
+    whiten: Tensor
+    responses: Responses
+    groups: tuple[str, ...]
+
+    def fit(self, frames: Tensor, heads: int, seed: int) -> Uncertainty:
+        """Heads from some frames; scales from what heads of each half say of the other."""
+        n, drawn = len(self.mean), torch.Generator().manual_seed(seed)
+        blank = torch.zeros(n, dtype=torch.float64)
+        rough = Uncertainty(self.mean, self.whiten, blank.new_zeros(0), blank, blank)
+
+        def fitted(r: Responses) -> Uncertainty:
+            distance = rough.distance(r.features, r.species)
+            if not distance.isfinite().all():
+                raise InputError("frames to calibrate on", got="others",
+                                 wanted="elements of the training set",
+                                 mend="train on frames that hold them")  # fmt: skip
+            weights, floor = fit_heads(r, distance, n, heads, seed)
+            return replace(rough, heads=weights, floor=floor)
+
+        order = frames[torch.randperm(len(frames), generator=drawn)]
+        halves = [self.responses.of_frames(part) for part in order.tensor_split(2)]
+        scores = [
+            other.errors.abs() / force_std(fitted(own), other).unsqueeze(1)
+            for own, other in (halves, halves[::-1])
+        ]
+        species = torch.cat([other.species for other in halves[::-1]])
+        scale = conformal_scale(torch.cat(scores), species, n, LEVELS)
+        return replace(fitted(self.responses.of_frames(frames)), scale=scale)
 
 
 def calibrate(
@@ -40,7 +86,8 @@ def calibrate(
     potential
         Trained on `training`.
     training, held_out
-        `frames/1`, labelled, as for the training.
+        `frames/1`, labelled, as for the training: what a baseline left of the labels,
+        or, for a potential with its baseline, whole ones.
     heads
         M; four to eight.
     seed
@@ -51,32 +98,36 @@ def calibrate(
     InputError
         When there are too few frames, or atoms of an element.
     """
+    found = observe(potential, training, held_out, seed)
+    return found.fit(torch.arange(len(found.groups)), heads, seed)
+
+
+def observe(
+    potential: Potential,
+    training: Sequence[xr.Dataset],
+    held_out: Sequence[xr.Dataset],
+    seed: int = 0,
+) -> Observed:
+    """What `calibrate` looks at; raises as it does."""
     cutoff, n = potential.model.cutoff, len(potential.species)
     known = [f for f in load_frames(training, potential.species, cutoff)
              if not f.isolated]  # fmt: skip
+    held_out = _without_baseline(potential, held_out)
     frames = _some(load_frames(held_out, potential.species, cutoff), seed)
     mean, whiten = fit_features(*features_of(potential.model, known), n)
     found = responses(potential.model, frames)
-    blank = torch.zeros(n, dtype=torch.float64)
-    rough = Uncertainty(mean, whiten, blank.new_zeros(0), blank, blank)
-    if not rough.distance(found.features, found.species).isfinite().all():
-        raise InputError("frames to calibrate on", wanted="elements of the training set",
-                         got="others", mend="train on frames that hold them")  # fmt: skip
+    return Observed(mean, whiten, found, tuple(f.group for f in frames))
 
-    def fitted(r: Responses) -> Uncertainty:
-        distance = rough.distance(r.features, r.species)
-        weights, floor = fit_heads(r, distance, n, heads, seed)
-        return replace(rough, heads=weights, floor=floor)
 
-    order = torch.randperm(len(frames), generator=torch.Generator().manual_seed(seed))
-    halves = [found.of_frames(part) for part in order.tensor_split(2)]
-    scores = [
-        other.errors.abs() / force_std(fitted(own), other).unsqueeze(1)
-        for own, other in (halves, halves[::-1])
-    ]
-    species = torch.cat([other.species for other in halves[::-1]])
-    scale = conformal_scale(torch.cat(scores), species, n, LEVELS)
-    return replace(fitted(found), scale=scale)
+def _without_baseline(
+    potential: Potential, sets: Sequence[xr.Dataset]
+) -> Sequence[xr.Dataset]:
+    """Labels that the network alone was trained for."""
+    if potential.baseline is None or baseline_record(sets) is not None:
+        return sets
+    oracle = potential.baseline.calculator
+    bare = (ds.drop_vars("stress", errors="ignore") for ds in sets)
+    return [without_baseline(ds, oracle, source="baseline") for ds in bare]
 
 
 def force_std(u: Uncertainty, r: Responses) -> Tensor:
@@ -96,4 +147,4 @@ def _some(frames: list[Frame], seed: int) -> list[Frame]:
         return frames
     order = torch.randperm(len(frames), generator=torch.Generator().manual_seed(seed))
     most = max(FEWEST, len(frames) * MOST_ATOMS // atoms)
-    return [frames[i] for i in order[:most].tolist()]
+    return [frames[i] for i in sorted(order[:most].tolist())]

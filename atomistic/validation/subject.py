@@ -15,6 +15,7 @@ from ...core.errors import InputError
 from ..calculators import from_module
 from ..oracle import total_charge
 from ..potential import MesobridgeCalculator, load_potential, to_openmm
+from ..potential.potential import Potential
 from .dynamics import Engine, ase_engine, openmm_engine
 
 
@@ -32,6 +33,8 @@ class Subject:
         In double precision where it can be had: for derivatives by differences.
     engine
         Of molecular dynamics.
+    potential
+        Where it is a file.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Subject:
     used: Calculator
     exact: Calculator
     engine: Engine
+    potential: Potential | None = None
 
 
 def of_calculator(calculator: Calculator, name: str) -> Subject:
@@ -69,7 +73,7 @@ def find_subject(text: str, baseline: str | None = None) -> Subject:
         return Subject(
             path.name, sha256(path), MesobridgeCalculator(potential),
             MesobridgeCalculator(double),
-            openmm_engine(functools.partial(_forces, path, added)),
+            openmm_engine(functools.partial(_forces, path, added)), potential,
         )  # fmt: skip
     if baseline:
         raise InputError(

@@ -29,6 +29,7 @@ from ...core.units import ANGSTROM, EV
 from ..pipeline.provenance import provenance
 from .errors import error_tables, interval
 from .training_data import data_section
+from .uncertainty import uncertainty_tables
 
 #: Panels of one row, and groups that get a colour of their own.
 PANELS, GROUPS = 3, 6
@@ -98,6 +99,7 @@ def training_page(
     found: Predictions | None,
     errors: list[dict],
     alone: dict | None,
+    sure,
 ) -> Page:
     """The page.
 
@@ -111,6 +113,8 @@ def training_page(
         As `judge` gives them.
     alone
         As `baseline_alone` gives it.
+    sure
+        `Sureness` of `bridges.training_uncertainty`.
     """
     s = result.settings
     page = Page(f"{config.run.name}: training of a potential", _lead(result, found))
@@ -126,6 +130,9 @@ def training_page(
         _errors(page, errors, alone)
     if s.charges is not None:
         _charges(page, dict(zip(s.species, s.charges, strict=True)), found)
+    page.section("Uncertainty of forces", sure.text)
+    if sure.rows:
+        uncertainty_tables(page, sure.rows, sure.curves)
     data_section(page, data)
     page.section("Settings and provenance")
     page.listing("Settings", config.model_dump_json(indent=2))

@@ -6,6 +6,7 @@ from ...core.page import Page
 from ...core.style import to_svg
 from . import validation_figures as draw
 from .errors import error_tables, interval
+from .uncertainty import uncertainty_tables
 
 AXES = ("xx", "yy", "zz", "yz", "xz", "xy")
 
@@ -53,6 +54,18 @@ def _errors(page: Page, figures: dict, curves: dict) -> None:
     page.figure(
         to_svg(draw.parity(curves), "parity"), "Predicted against reference values."
     )
+
+
+def _uncertainty(page: Page, figures: dict, curves: dict) -> None:
+    trained = ", ".join(figures["trained"])
+    page.section(
+        "Uncertainty of forces",
+        "Intervals promise what they say for frames like those they were calibrated on, "
+        "and for no others; on these frames they hold what the table says. Frames that "
+        "were used to train or to calibrate would flatter."
+        + (f" Groups that were trained on: {trained}." if trained else ""),
+    )
+    uncertainty_tables(page, figures["rows"], curves)
 
 
 def _derivatives(page: Page, figures: dict, curves: dict) -> None:
@@ -152,7 +165,7 @@ def _structure(page: Page, figures: dict, curves: dict) -> None:
 
 
 _SECTIONS = {
-    "errors": _errors, "derivatives": _derivatives, "elastic": _elastic,
-    "state": _state, "phonons": _phonons, "temperature": _temperature,
-    "energy": _energy, "structure": _structure,
+    "errors": _errors, "uncertainty": _uncertainty, "derivatives": _derivatives,
+    "elastic": _elastic, "state": _state, "phonons": _phonons,
+    "temperature": _temperature, "energy": _energy, "structure": _structure,
 }  # fmt: skip
