@@ -93,4 +93,47 @@ def validate(
         raise typer.Exit(1)
 
 
-VERBS = (train, validate)
+def speedup(
+    potential: Annotated[Path, typer.Argument(help="potential/1 file.")],
+    structure: Annotated[Path, typer.Option(help="What moves: its first configuration.")],
+    labels: Annotated[Path, typer.Option(help="Label store, or a labels/1 file.")],
+    config: Annotated[File, typer.Option(help="TOML with a section [oracle].")] = None,
+    oracle: Annotated[Text, typer.Option(help="module:factory of a calculator.")] = None,
+    training: Annotated[
+        File, typer.Option(help="Folder of the training; that of the potential without.")
+    ] = None,
+    training_cpu: Annotated[
+        Text, typer.Option(help="CPU time of the training, '2 hour'.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Of the run in mind.")] = 150_000,
+    frames: Annotated[int, typer.Option(min=2, help="That the oracle is timed on.")] = 5,
+    replicas: Annotated[int, typer.Option(min=1, help="In a batch; 1: OpenMM.")] = 1,
+    compile: Annotated[bool, typer.Option("--compile")] = False,
+    temperature: Annotated[str, typer.Option(help="Of the short run.")] = "300 K",
+    timestep: Annotated[str, typer.Option(help="Of the short run.")] = "0.5 fs",
+    baseline: Annotated[
+        Text, typer.Option(help="module:factory, of a file that does not name its own.")
+    ] = None,
+    json: Annotated[File, typer.Option(help="File for all figures.")] = None,
+    html: Annotated[File, typer.Option(help="File for a page.")] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Also over an oracle that is cheap itself.")
+    ] = False,
+) -> None:
+    """Measure what a potential saves, its labels and its training paid for."""
+    from ..bridges.report.speedup import speedup_lines
+    from ..bridges.speedup import Request, speedup
+
+    stop_on_signals()
+    found = speedup(
+        Request(
+            potential, structure, labels, config, oracle, training, training_cpu, steps,
+            frames, replicas, compile, temperature, timestep, baseline, json, html,
+            anyway,
+        )
+    )  # fmt: skip
+    for line in speedup_lines(found):
+        typer.echo(line)
+
+
+VERBS = (train, validate, speedup)

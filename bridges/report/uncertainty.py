@@ -48,7 +48,7 @@ def uncertainty_tables(page: Page, rows: Sequence[dict], curves: dict) -> None:
         "atoms, marks root mean squares of equally many atoms. In the table: error / "
         "std, root mean square of errors over standard deviations, one is right "
         "(intervals are scaled apart from it); rank correlation, Spearman's, of the "
-        "errors of atoms with their standard deviations; AUROC, how surely an error above "
+        "errors of atoms with their standard deviations; AUROC, how surely an error over "
         f"{1e3 * rows[0]['threshold']:.3g} meV/Å ({LARGE:g} times the median) is told "
         "from a smaller one, 0.5 is chance, by the standard deviation and by the "
         "distance from the training set alone. Where all atoms are about equally "
