@@ -45,12 +45,13 @@ def interval(item: dict | None) -> str:
     """``value [low, high]`` of an estimate, three digits."""
     if item is None:
         return ""
-    value = _plain(item["value"])
+    value = plain(item["value"])
     if item["ci95"] is None:
         return value
-    low, high = map(_plain, item["ci95"])
+    low, high = map(plain, item["ci95"])
     return f"{value} [{low}, {high}]"
 
 
-def _plain(x: float) -> str:
+def plain(x: float) -> str:
+    """Three digits, or whole numbers up to a million."""
     return f"{x:.0f}" if 1000 <= abs(x) < 1e6 else f"{x:.3g}"

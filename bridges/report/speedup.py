@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from ...core.page import Page
 from ...core.style import BLACK, BLUE, GREEN, ORANGE, band, finish, panels, to_svg
+from .errors import plain
 
 HEAD = ("steps N", "speed-up", "95 % interval", "N / labels")
 
@@ -36,7 +37,7 @@ def speedup_page(found: dict) -> str:
         page.section("Warning", found["warning"])
     page.tiles([
         (_value(asked, n), f"over {asked['steps']:,} steps"),
-        (_even(found), "break-even"), (f"{asked['bound']:.3g}", "bound: steps / labels"),
+        (_even(found), "break-even"), (plain(asked["bound"]), "bound: steps / labels"),
     ])  # fmt: skip
     page.section("Against the number of steps", *found["notes"])
     page.figure(
@@ -71,7 +72,7 @@ def curve(found: dict) -> Figure:
             label=f"{asked['steps']:,} steps")  # fmt: skip
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.set_ylim(0.5 * s.min(), 3 * max(found["limit"]["value"], 1.0, s.max()))
+    ax.set_ylim(min(0.5, 0.5 * s.min()), 3 * max(found["limit"]["value"], 1.0, s.max()))
     finish(ax, "Effective speed-up", "MD steps", "speed-up")
     return figure
 
@@ -92,11 +93,11 @@ def _rows(found: dict) -> list[tuple[str, ...]]:
     n = found["costs"]["labels"]
     cells: list[tuple[str, ...]] = []
     for r in found["rows"]:
-        low, high = (f"{x:.3g}" for x in r["ci95"])
+        low, high = (plain(x) for x in r["ci95"])
         none = r["steps"] <= n
         cells.append((
-            f"{r['steps']:,}", "none" if none else f"{r['speedup']:.3g}",
-            "" if none else f"[{low}, {high}]", f"{r['bound']:.3g}",
+            f"{r['steps']:,}", "none" if none else plain(r["speedup"]),
+            "" if none else f"[{low}, {high}]", plain(r["bound"]),
         ))  # fmt: skip
     return cells
 
@@ -104,8 +105,8 @@ def _rows(found: dict) -> list[tuple[str, ...]]:
 def _value(row: dict, labels: int) -> str:
     if row["steps"] <= labels:
         return "none"
-    low, high = (f"{x:.3g}" for x in row["ci95"])
-    return f"{row['speedup']:.3g} [{low}, {high}]"
+    low, high = (plain(x) for x in row["ci95"])
+    return f"{plain(row['speedup'])} [{low}, {high}]"
 
 
 def _even(found: dict) -> str:
