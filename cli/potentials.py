@@ -136,4 +136,28 @@ def speedup(
         typer.echo(line)
 
 
-VERBS = (train, validate, speedup)
+def learn(
+    config: Annotated[Path, typer.Argument(help="TOML, see examples/ethanol.")],
+    out: Runs = Path("runs"),
+    oracle: Annotated[
+        Text, typer.Option(help="module:factory, in place of section oracle.")
+    ] = None,
+    oracle_version: Annotated[
+        str, typer.Option(help="Of that calculator; others make labels anew.")
+    ] = "",
+    quiet: Annotated[bool, typer.Option("--quiet")] = False,
+) -> None:
+    """Learn a potential where its own dynamics goes; a run that was killed goes on."""
+    from ..bridges.active_job import POTENTIAL, REPORT, run_learning
+
+    stop_on_signals()
+    folder, last = run_learning(
+        config, out, oracle=oracle, version=oracle_version, quiet=quiet
+    )
+    typer.echo(f"potential {folder / POTENTIAL}")
+    typer.echo(f"report    {folder / REPORT}")
+    if not last.done:
+        typer.echo("not within the bounds yet")
+
+
+VERBS = (train, validate, learn, speedup)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from ase import Atoms
 from ...core.artefact import read_json, replacing, write_json
 from ...core.errors import InputError, StageError
 from ...core.md import store, stored
+from ...core.progress import Show
 from ...core.units import ANGSTROM, EV
 from ..labels import Label, Labeller, labelled_frames
 from ..oracle import TOTAL_CHARGE
@@ -32,7 +34,7 @@ from .selection import farthest
 from .settings import ActiveSettings, Round
 from .walkers import Mover, started, system_of
 
-Tell = Callable[[float, float, str], None] | None
+Tell = Callable[[str, float, float, str], None]
 
 #: Of labels, every so many are held out to calibrate on.
 HELD_OUT = 4
@@ -51,8 +53,9 @@ def learn(
     settings: ActiveSettings,
     folder: Path,
     *,
-    tell: Tell = None,
+    tell: Tell | None = None,
     heard: Callable[[Round], None] | None = None,
+    show: Show = None,
 ) -> Potential:
     """Learn a potential of a system where its own dynamics goes.
 
@@ -67,9 +70,11 @@ def learn(
     folder
         Of this learning; one that was stopped goes on with the same arguments.
     tell
-        Called with (done, of how much, text) of what is going on.
+        Called with ("training" or "walk", done, of how much, text).
     heard
         Called with every round that ends, also with those that ended before.
+    show
+        Progress of labels; see `core.progress.Show`.
 
     Returns
     -------
@@ -83,7 +88,7 @@ def learn(
     StageError
         When too many labels fail, or bounds are passed at once, round after round.
     """
-    loop = _Loop(starts, labeller, settings, folder, tell)
+    loop = _Loop(starts, labeller, settings, folder, tell, show)
     while not loop.ended:
         last = loop.round()
         if heard is not None:
@@ -107,7 +112,8 @@ class _Learned:
 class _Loop:
     """Frames, walkers and potential, from round to round."""
 
-    def __init__(self, starts, labeller: Labeller, s: ActiveSettings, folder, tell):
+    def __init__(self, starts, labeller: Labeller, s: ActiveSettings, folder, tell, show):
+        self.show = show
         self.system = system_of(starts)
         self.starts, self.labeller, self.s, self.tell = list(starts), labeller, s, tell
         self.folder = Path(folder)
@@ -176,7 +182,7 @@ class _Loop:
     def _label(self) -> tuple[float, float] | None:
         """Label the frames that were chosen; what the potential before says of them."""
         atoms = [self._atoms(x) for x in self.frames]
-        found = self.labeller.label(atoms)
+        found = self.labeller.label(atoms, self.show)
         good = [k for k, label in enumerate(found) if isinstance(label, Label)]
         self.failed += len(found) - len(good)
         if len(good) < 0.5 * len(found):
@@ -200,7 +206,9 @@ class _Loop:
         if self.last is not None:
             s = replace(s, steps=self.s.warm_steps, learning_rate=self.s.warm_rate)
             before = self.last.result
-        result = train(self.training, self.held_out, s, here, self.tell, before)
+        result = train(
+            self.training, self.held_out, s, here, self._telling("training"), before
+        )
         path = here / POTENTIAL
         if not path.is_file():
             validity = {"frames": len(self.training), "oracle": self.labeller.oracle.name}
@@ -217,7 +225,7 @@ class _Loop:
         mover = Mover(self.system, learned.potential, self.s.motion)
         limit = self._limit(learned.potential)
         found = explore(mover, self.walkers, self.s.trigger, self.s.horizon,
-                        self.s.every, limit, self.tell)  # fmt: skip
+                        self.s.every, limit, self._telling("walk"))  # fmt: skip
         self.stuck = self.stuck + 1 if not found.passed else 0
         if self.stuck >= STUCK:
             raise StageError(
@@ -252,6 +260,9 @@ class _Loop:
             (known[0], known[1]), max(0, most - len(away)),
         )  # fmt: skip
         return (away + [seen[k][0] for k in order])[:most]
+
+    def _telling(self, what: str):
+        return None if self.tell is None else partial(self.tell, what)
 
     def _atoms(self, x: np.ndarray) -> Atoms:
         s = self.system

@@ -43,7 +43,7 @@ class Observed:
     groups: tuple[str, ...]
 
     def fit(self, frames: Tensor, heads: int, seed: int) -> Uncertainty:
-        """Heads from some frames; scales from what heads of each half say of the other."""
+        """Heads of some frames; scales from what heads of one half say of the other."""
         n, drawn = len(self.mean), torch.Generator().manual_seed(seed)
         blank = torch.zeros(n, dtype=torch.float64)
         rough = Uncertainty(self.mean, self.whiten, blank.new_zeros(0), blank, blank)
