@@ -51,7 +51,7 @@ def calibrate_and_check(
             _judged(found, found.fit(used, heads, seed), left, potential.species)
             for used, left in ((one, other), (other, one))
         ]
-    except InputError:  # too few components for the widest interval
+    except InputError:  # an element that only one half has
         return whole, None
     return whole, together(parts)
 
