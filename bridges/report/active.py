@@ -90,6 +90,5 @@ def _curves(rounds: Sequence) -> Figure:
     ax.axhline(1, color=BLACK, lw=0.8, ls=":", label="bound")
     ax.plot(labels, [r.force for r in rounds], "o-", color=BLUE, label="force")
     ax.plot(labels, [r.energy for r in rounds], "^--", color=GREEN, label="energy")
-    ax.set_yscale("symlog", linthresh=1)
     finish(ax, "Uncertainty of walks", "labels", "largest, of the bound")
     return figure
