@@ -19,8 +19,10 @@ from .heads import fit_heads, mean_square
 from .mahalanobis import fit_features
 from .responses import Responses, features_of, responses
 
-#: Frames below which two halves of them say nothing, and most that are looked at.
+#: Frames below which parts of them say nothing, and most atoms that are looked at.
 FEWEST, MOST_ATOMS = 8, 10_000
+#: Parts that are left out in turn: heads of half of few frames are much less sure.
+FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Observed:
     groups: tuple[str, ...]
 
     def fit(self, frames: Tensor, heads: int, seed: int) -> Uncertainty:
-        """Heads of some frames; scales from what heads of one half say of the other."""
+        """Heads of some frames; scales from what heads of the others say of each fold."""
         n, drawn = len(self.mean), torch.Generator().manual_seed(seed)
         blank = torch.zeros(n, dtype=torch.float64)
         rough = Uncertainty(self.mean, self.whiten, blank.new_zeros(0), blank, blank)
@@ -58,13 +60,15 @@ class Observed:
             return replace(rough, heads=weights, floor=floor)
 
         order = frames[torch.randperm(len(frames), generator=drawn)]
-        halves = [self.responses.of_frames(part) for part in order.tensor_split(2)]
-        scores = [
-            other.errors.abs() / force_std(fitted(own), other).unsqueeze(1)
-            for own, other in (halves, halves[::-1])
-        ]
-        species = torch.cat([other.species for other in halves[::-1]])
-        scale = conformal_scale(torch.cat(scores), species, n, LEVELS)
+        scores, species = [], []
+        for k in range(FOLDS):
+            left = torch.zeros(len(order), dtype=torch.bool)
+            left[k::FOLDS] = True
+            own, other = (self.responses.of_frames(order[part]) for part in (~left, left))
+            std = force_std(fitted(own), other)
+            scores.append(other.errors.abs() / std.unsqueeze(1))
+            species.append(other.species)
+        scale = conformal_scale(torch.cat(scores), torch.cat(species), n, LEVELS)
         return replace(fitted(self.responses.of_frames(frames)), scale=scale)
 
 
@@ -79,7 +83,7 @@ def calibrate(
     """Fit distances to the training set, heads and intervals to frames held out.
 
     All frames that were held out train the heads. Intervals are scaled by what heads of
-    one half say of the other: what they promise holds for frames like those.
+    four fifths say of the rest: what they promise holds for frames like those.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 Of Vovk, Gammerman & Shafer; regression with normalised scores as in Lei et al. 2018
 (doi:10.1080/01621459.2017.1307116), with a quantile for each element. The promise holds
 for frames like those that were held out, and no others: coverage elsewhere is measured.
-Scores of one half of the frames come from heads fitted to the other (cross-conformal:
+Scores of a fifth of the frames come from heads fitted to the rest (cross-conformal:
 Vovk 2015, doi:10.1007/s10472-013-9368-4).
 """
 

@@ -84,7 +84,7 @@ def test_halves_exchanged_tell_what_new_frames_show(plain):
 
 def test_too_few_frames_are_not_halved(plain):
     potential, training, held_out = plain
-    few = [ds.isel(frame=slice(0, 30)) for ds in held_out]  # 45 components of a quarter
+    few = [ds.isel(frame=slice(0, 15)) for ds in held_out]  # a half would have seven
     u, seen = calibrate_and_check(potential, training, few)
     assert u.scale.shape == (2, len(LEVELS))
     assert seen is None
