@@ -15,7 +15,7 @@ from ase import Atoms
 
 from ...core.errors import InputError
 from ...core.units import BOLTZMANN, DALTON, EV
-from ..oracle import total_charge
+from ..oracle import TOTAL_CHARGE, total_charge
 from ..potential.evaluation import Evaluation
 from ..potential.potential import Potential
 from ..potential.verlet import VerletList
@@ -49,6 +49,15 @@ class System:
     pbc: tuple[bool, bool, bool]
     charge: float = 0.0
 
+    def kinetic(self, v: np.ndarray) -> float:
+        """Energy of velocities (N, 3), A/fs; eV."""
+        return 0.5 * float((self.masses[:, None] * v**2).sum()) / ACCELERATION
+
+    def atoms(self, x: np.ndarray) -> Atoms:
+        """A configuration, positions (N, 3), A."""
+        return Atoms(list(self.species), x, cell=self.box, pbc=self.pbc,
+                     info={TOTAL_CHARGE[0]: self.charge})  # fmt: skip
+
 
 def system_of(starts: Sequence[Atoms]) -> System:
     """What moves, of configurations of the same atoms.
@@ -81,11 +90,14 @@ class Walker:
         Shape (N, 3), A and A/fs.
     age
         Steps behind it.
+    heat
+        What the thermostat has given it, eV.
     """
 
     x: np.ndarray
     v: np.ndarray
     age: int = 0
+    heat: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -141,7 +153,11 @@ class Mover:
         return list(self.potential.numbers(self.system.species))
 
     def step(
-        self, walkers: dict[int, Walker], found: dict[int, Evaluation], spread: bool
+        self,
+        walkers: dict[int, Walker],
+        found: dict[int, Evaluation],
+        spread: bool,
+        timestep: float | None = None,
     ) -> tuple[dict[int, Walker], dict[int, Evaluation]]:
         """One step of each: walkers, and what the potential says of them.
 
@@ -155,30 +171,35 @@ class Mover:
             What the potential says of them now.
         spread
             Whether standard deviations of forces are wanted of the new ones.
+        timestep
+            fs; that of the motion without.
         """
-        moved = {r: self._drifted(r, w, found[r].forces) for r, w in walkers.items()}
+        dt = timestep or self.motion.timestep
+        moved = {r: self._drifted(r, w, found[r].forces, dt) for r, w in walkers.items()}
         moved = {r: w for r, w in moved.items() if _near(w.x, walkers[r].x)}
         if not moved:
             return {}, {}
         found = self.evaluate(moved, spread)
-        half = 0.5 * self.motion.timestep * ACCELERATION / self.system.masses[:, None]
+        half = 0.5 * dt * ACCELERATION / self.system.masses[:, None]
         done = {
             r: replace(w, v=w.v + half * found[r].forces, age=w.age + 1)
             for r, w in moved.items()
         }
         return done, found
 
-    def _drifted(self, number: int, w: Walker, forces: np.ndarray) -> Walker:
+    def _drifted(self, number: int, w: Walker, forces: np.ndarray, dt: float) -> Walker:
         """All of a step but for the last kick."""
-        m, masses = self.motion, self.system.masses[:, None]
-        v = w.v + 0.5 * m.timestep * ACCELERATION / masses * forces
-        x = w.x + 0.5 * m.timestep * v
+        m, masses, heat = self.motion, self.system.masses[:, None], w.heat
+        v = w.v + 0.5 * dt * ACCELERATION / masses * forces
+        x = w.x + 0.5 * dt * v
         if m.friction:
-            keep = np.exp(-m.friction * m.timestep)
+            keep = np.exp(-m.friction * dt)
             noise = _normal(m.seed, number, w.age + 1, w.x.shape)
             speed = np.sqrt(KB * m.temperature * ACCELERATION / masses)
+            heat -= self.system.kinetic(v)
             v = keep * v + np.sqrt(1 - keep**2) * speed * noise
-        return replace(w, x=x + 0.5 * m.timestep * v, v=v)
+            heat += self.system.kinetic(v)
+        return replace(w, x=x + 0.5 * dt * v, v=v, heat=heat)
 
 
 def started(system: System, motion: Motion, x: np.ndarray, number: int) -> Walker:

@@ -1,0 +1,66 @@
+"""Whose folder it is: a run goes on only where it began."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from ...core.artefact import read_json, told, write_json
+from ...core.errors import InputError
+from ..active.kept import plain
+from ..labels import Labeller
+from ..potential.potential import Potential
+from .settings import ProductionSettings
+
+RUN = "run.json"
+
+
+def claimed(
+    folder: Path,
+    start: Atoms,
+    potential: Potential,
+    settings: ProductionSettings,
+    oracle: Labeller | None,
+) -> None:
+    """Make a folder that of one run.
+
+    Raises
+    ------
+    InputError
+        When it is that of another.
+    """
+    key = plain({
+        "settings": asdict(settings), "potential": _digest_of(potential),
+        "start": _digest(start.numbers, start.positions, start.cell.array, start.pbc,
+                         start.get_velocities()),
+        "oracle": oracle and oracle.settings,
+    })  # fmt: skip
+    path = folder / RUN
+    if path.is_file():
+        held = read_json(path)
+        other = [name for name in key if held.get(name) != key[name]]
+        if other:
+            raise InputError(f"{folder}: another run", wanted="what it began with",
+                             got=f"another {', '.join(other)}",
+                             mend="another folder")  # fmt: skip
+        return
+    with told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, key)
+
+
+def _digest_of(potential: Potential) -> str:
+    tensors = {k: v.cpu().numpy() for k, v in potential.model.state_dict().items()}
+    tensors |= potential.calibrated().tensors()
+    return _digest(*(tensors[k] for k in sorted(tensors)))
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    found = hashlib.sha256()
+    for a in map(np.ascontiguousarray, arrays):
+        found.update(f"{a.dtype.str} {a.shape}\n".encode() + a.tobytes())
+    return found.hexdigest()
