@@ -8,8 +8,9 @@ is taken as
     2 W^2 (1 - exp(-t^2 / 2 tau^2)),
 
 which is (t W / tau)^2 for short times. Where the oracle is called the error is known, and
-velocities are scaled so that it vanishes; from there it grows anew. What was expected is
-compared with what was found, and scaled to it.
+velocities are scaled so that it vanishes; from there it grows anew. What was expected of U'
+is compared with what was found, and scaled to it. (The integrator has an error of its own,
+which velocities are rid of as well, but which calls do not make smaller.)
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ class Account:
     ----------
     first
         Energy by the oracle, of motion as well, at the start.
+    offset
+        U' at the last call: energy of the oracle less that of the potential.
     calls
-        Since then.
+        Since the first.
     since
         Time since the last one, fs.
     amplitude
@@ -47,6 +50,7 @@ class Account:
     """
 
     first: float
+    offset: float
     calls: int = 0
     since: float = 0.0
     amplitude: float = 0.0
@@ -68,15 +72,17 @@ class Account:
         grown = -np.expm1(-0.5 * (self.since / memory) ** 2)
         return self.amplitude * float(2 * grown) ** 0.5
 
-    def called(self, error: float, restored: float, memory: float) -> Account:
+    def called(
+        self, error: float, offset: float, restored: float, memory: float
+    ) -> Account:
         """After the oracle said what the error is, and some of it was put right."""
         raw, scale = self._raw(memory), self.scale
         if raw > 0:
             # Limited: one wild error is not the rule.
-            ratio = min(max((error / raw) ** 2, 1e-3 * scale), 10 * scale)
+            ratio = min(max(((offset - self.offset) / raw) ** 2, 1e-3 * scale), 10 * scale)
             scale += (ratio - scale) / min(FIRST + self.calls + 1, AVERAGED)
         return replace(
-            self, calls=self.calls + 1, since=0.0, amplitude=0.0, scale=scale,
+            self, offset=offset, calls=self.calls + 1, since=0.0, amplitude=0.0, scale=scale,
             squares=self.squares + error**2, worst=max(self.worst, abs(error)),
             restored=self.restored + abs(restored),
         )  # fmt: skip

@@ -146,8 +146,8 @@ class _Run:
         self.now = self.trusted = now
         if self.asks:
             self.now = self.steps.referred(now, self._label(now))
-        self._judged(self.now)
         self._trust()
+        self._judged(self.now)
 
     def _segment(self) -> None:
         """Go on to a trusted moment some steps ahead, and keep it."""
@@ -174,6 +174,8 @@ class _Run:
         longest = s.motion.timestep / 2 ** (c.strict if careful else 0)
         moved = self.steps.moved(self.now, longest, due)
         away = self.steps.away(moved)
+        if away == "hot" and careful and self.asks:
+            away = ""  # by the forces of the oracle
         if moved is None or away:
             return self._back(away)
         c.smallest_step = min(c.smallest_step, moved.timestep)

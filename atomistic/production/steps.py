@@ -117,7 +117,8 @@ class Steps:
         """The first state, with forces of the oracle; its energy is what is to stay."""
         return replace(
             state, found=replace(state.found, forces=label.forces),
-            account=Account(label.energy + self._motion(state.walker)),
+            account=Account(label.energy + self._motion(state.walker),
+                            label.energy - state.found.energy),
         )  # fmt: skip
 
     def corrected(self, state: State, label: Label) -> tuple[State, float]:
@@ -141,7 +142,8 @@ class Steps:
         return replace(
             state, walker=replace(walker, v=factor * walker.v),
             found=replace(state.found, forces=label.forces),
-            account=account.called(error, put, self.s.trigger.memory),
+            account=account.called(error, label.energy - state.found.energy, put,
+                                   self.s.trigger.memory),
         ), error  # fmt: skip
 
 

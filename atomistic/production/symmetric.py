@@ -18,7 +18,7 @@ from ..potential.evaluation import Evaluation
 
 #: Shortest step, over the longest; and how far an acceleration may take an atom in the
 #: longest, A.
-SHRINK, STRIDE = 1 / 16, 0.05
+SHRINK, STRIDE = 1 / 16, 0.02
 #: Of the step, over the longest, and how many trials may be needed: in single precision
 #: densities do not tell more.
 TOLERANCE, TRIALS = 1e-7, 12
