@@ -8,9 +8,9 @@ is taken as
     2 W^2 (1 - exp(-t^2 / 2 tau^2)),
 
 which is (t W / tau)^2 for short times. Where the oracle is called the error is known, and
-velocities are scaled so that it vanishes; from there it grows anew. What was expected of U'
-is compared with what was found, and scaled to it. (The integrator has an error of its own,
-which velocities are rid of as well, but which calls do not make smaller.)
+velocities are scaled so that it vanishes; from there it grows anew. What was expected of
+U' is compared with what was found, and scaled to it. (The integrator has an error of its
+own, which velocities are rid of as well, but which calls do not make smaller.)
 """
 
 from __future__ import annotations
@@ -79,11 +79,13 @@ class Account:
         raw, scale = self._raw(memory), self.scale
         if raw > 0:
             # Limited: one wild error is not the rule.
-            ratio = min(max(((offset - self.offset) / raw) ** 2, 1e-3 * scale), 10 * scale)
+            ratio = ((offset - self.offset) / raw) ** 2
+            ratio = min(max(ratio, 1e-3 * scale), 10 * scale)
             scale += (ratio - scale) / min(FIRST + self.calls + 1, AVERAGED)
         return replace(
-            self, offset=offset, calls=self.calls + 1, since=0.0, amplitude=0.0, scale=scale,
-            squares=self.squares + error**2, worst=max(self.worst, abs(error)),
+            self, offset=offset, calls=self.calls + 1, since=0.0, amplitude=0.0,
+            scale=scale, squares=self.squares + error**2,
+            worst=max(self.worst, abs(error)),
             restored=self.restored + abs(restored),
         )  # fmt: skip
 

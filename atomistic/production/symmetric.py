@@ -21,7 +21,7 @@ from ..potential.evaluation import Evaluation
 SHRINK, STRIDE = 1 / 16, 0.02
 #: Of the step, over the longest, and how many trials may be needed: in single precision
 #: densities do not tell more.
-TOLERANCE, TRIALS = 1e-7, 12
+TOLERANCE, TRIALS = 1e-5, 12
 
 #: Where a step of a length leads; ``None`` when an atom goes too far.
 Move = Callable[[float], tuple[Walker, Evaluation] | None]

