@@ -173,7 +173,7 @@ def true_errors(folder):
 
 @pytest.mark.parametrize("friction", [0.0, 0.02])
 def test_the_energy_error_is_as_asked(learned, tmp_path, friction):
-    given = {"trigger": Trigger(force=50.0), "friction": friction, "length": 150.0,
+    given = {"trigger": Trigger(force=50.0), "friction": friction, "length": 80.0,
              "timestep": 0.2, "segment": 1}  # fmt: skip
     calls = {}
     for budget in (0.5, 0.25):
@@ -223,7 +223,7 @@ def test_shrinking_is_told_and_ends_where_it_is_hopeless(learned, tmp_path):
     stretched = BENT.copy()
     stretched[1, 0] += 0.2
     tight = Trigger(force=0.2, energy=50.0)
-    given = {"answer": "shrink", "start": water(stretched), "reach": 1.0}
+    given = {"answer": "shrink", "start": water(stretched), "reach": 1.0, "length": 25.0}
     found = run(learned, tmp_path / "a", trigger=tight, **given)
     assert found.ended
     assert found.smallest_step < 0.4
