@@ -59,7 +59,8 @@ def produce(
     settings
         How.
     folder
-        Gets ``trajectory.nc`` (`frames/1`, with uncertainty), ``events.jsonl``, frames to
+        Gets ``trajectory.nc`` (`frames/1`, with uncertainty; energies are those of the
+        potential, forces the oracle's where it was called), ``events.jsonl``, frames to
         look at and ``summary.json``. A run that was killed goes on from there with the
         same arguments, and ends with the same bits if the oracle always gives the same.
     oracle
@@ -128,8 +129,9 @@ class _Run:
             reason, error = exc.reason, exc.error
             self.parts.append(joined(self.rows))
         found = self._summary(reason)
-        ds = trajectory(self.parts, self.system, self.s.motion)
-        write_dataset(ds, self.folder / TRAJECTORY, "frames/1")
+        if any(len(part["row_time"]) for part in self.parts):
+            ds = trajectory(self.parts, self.system, self.s.motion)
+            write_dataset(ds, self.folder / TRAJECTORY, "frames/1")
         write_json(self.folder / SUMMARY, asdict(found))
         if error is not None:
             raise error
@@ -272,9 +274,8 @@ class _Run:
         """End the run here."""
         frame = self._tell(reason, "stop", state, verdict)
         error = StageError(
-            f"the run stopped at {state.time:.2f} fs: {reason}", got=f"{self.s.answer}",
-            wanted="forces that are sure enough", mend=f"look at {self.folder / frame}; "
-            "label such frames and train on them, or correct by an oracle",
+            f"the run stopped at {state.time:.2f} fs: {reason}",
+            mend=f"look at {self.folder / frame}; label such frames and train on them",
         )  # fmt: skip
         raise _Stopped(reason, error if failed else None)
 

@@ -425,6 +425,8 @@ def test_an_oracle_that_fails_ends_it(learned, tmp_path, monkeypatch):
     with pytest.raises(StageError, match=r"stopped at 10.50 fs.*no convergence"):
         run(learned, tmp_path / "b", **given)
     assert events(tmp_path / "b")[-1]["frame"]
+    with pytest.raises(StageError, match=r"stopped at 0.00 fs.*no convergence"):
+        run(learned, tmp_path / "c", start=water(BENT * 1.01), **given)
 
 
 def test_the_expected_error_is_that_of_a_function_of_positions():
