@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..potential.evaluation import Evaluation
 from .trigger import Trigger, Verdict, judge
 from .walkers import Mover, Walker
 
@@ -143,7 +142,7 @@ class _Walk:
                 away = Verdict(np.inf, np.inf)
                 self.stops.append(Event(r, self.time, away, True, before[r].x, None))
             if k < n and any(
-                _reach(f) > JUMP * self.reach[r] for r, f in self.found.items()
+                f.farthest > JUMP * self.reach[r] for r, f in self.found.items()
             ):
                 self.found = self.mover.evaluate(self.alive, spread=True)
                 return
@@ -163,7 +162,7 @@ class _Walk:
             if verdict.fires:
                 self._keep(event)
             self.trusted[r] = w
-            self.reach[r] = _reach(found)
+            self.reach[r] = found.farthest
             self.highest = Verdict(max(self.highest.force, verdict.force),
                                    max(self.highest.energy, verdict.energy))  # fmt: skip
         if self.time >= self.horizon - 1e-9:
@@ -187,8 +186,3 @@ class _Walk:
         return Exploration(
             self.trusted, self.events, self.highest, steps * self.mover.motion.timestep
         )
-
-
-def _reach(found: Evaluation) -> float:
-    """Largest distance of an atom from the training set."""
-    return float(np.max(found.distances))  # type: ignore[arg-type]  # was calibrated

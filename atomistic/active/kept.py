@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...core.artefact import read_json
+from ...core.artefact import read_json, told, write_json
+from ...core.errors import InputError
 from .settings import Round
 from .walkers import Walker
 
@@ -40,6 +41,32 @@ def read_round(path: Path) -> Round:
     )
 
 
-def plain(value):
-    """As JSON gives it back."""
-    return json.loads(json.dumps(value))
+def claim(path: Path, other: str, key: dict) -> None:
+    """Make a folder that of one run, by a file that says what it began with.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    other
+        What to call a run that began with something else.
+    key
+        Of values that JSON can hold.
+
+    Raises
+    ------
+    InputError
+        When the folder is that of another run, or cannot be written.
+    """
+    key = json.loads(json.dumps(key))
+    if path.is_file():
+        held = read_json(path)
+        wrong = [name for name in key if held.get(name) != key[name]]
+        if wrong:
+            raise InputError(f"{path.parent}: {other}", wanted="what it began with",
+                             got=f"another {', '.join(wrong)}",
+                             mend="another folder")  # fmt: skip
+        return
+    with told(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, key)

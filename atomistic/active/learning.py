@@ -16,20 +16,19 @@ import numpy as np
 import xarray as xr
 from ase import Atoms
 
-from ...core.artefact import read_json, replacing, write_json
-from ...core.errors import InputError, StageError
+from ...core.artefact import replacing, write_json
+from ...core.errors import StageError
 from ...core.md import store, stored
 from ...core.progress import Show
 from ...core.units import ANGSTROM, EV
 from ..labels import Label, Labeller, labelled_frames
-from ..oracle import TOTAL_CHARGE
 from ..potential import Potential, load_potential, save_potential
 from ..potential.data import load_frames
 from ..potential.train import TrainingResult, train
 from ..uncertainty import calibrate, coverage, with_uncertainty
 from ..uncertainty.responses import features_of
 from .exploration import Event, Exploration, explore
-from .kept import packed, plain, read_round, unpacked
+from .kept import claim, packed, read_round, unpacked
 from .selection import farthest
 from .settings import ActiveSettings, Round
 from .walkers import Mover, started, system_of
@@ -117,7 +116,10 @@ class _Loop:
         self.system = system_of(starts)
         self.starts, self.labeller, self.s, self.tell = list(starts), labeller, s, tell
         self.folder = Path(folder)
-        self._claim_folder()
+        claim(self.folder / "learning.json", "learning of other settings", {
+            "settings": asdict(s), "oracle": labeller.settings,
+            "species": list(self.system.species),
+        })  # fmt: skip
         self.frames = self._first()
         self.walkers = {
             r: started(self.system, s.motion, starts[r % len(starts)].positions, r)
@@ -127,19 +129,7 @@ class _Loop:
         self.held_out: list[xr.Dataset] = []
         self.last: _Learned | None = None
         self.rounds: list[Round] = []
-        self.labels = self.failed = self.stuck = 0
-
-    def _claim_folder(self) -> None:
-        """Refuse a folder of other settings."""
-        key = {"settings": asdict(self.s), "oracle": self.labeller.settings,
-               "species": list(self.system.species)}  # fmt: skip
-        path = self.folder / "learning.json"
-        if path.is_file() and read_json(path) != plain(key):
-            raise InputError(f"{self.folder}: learning of other settings",
-                             wanted="the settings it began with", got="others",
-                             mend="another folder")  # fmt: skip
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(path, plain(key))
+        self.labels = self.failed = 0
 
     def _first(self) -> list[np.ndarray]:
         """Starts with random displacements."""
@@ -181,7 +171,7 @@ class _Loop:
 
     def _label(self) -> tuple[float, float] | None:
         """Label the frames that were chosen; what the potential before says of them."""
-        atoms = [self._atoms(x) for x in self.frames]
+        atoms = [self.system.atoms(x) for x in self.frames]
         found = self.labeller.label(atoms, self.show)
         good = [k for k, label in enumerate(found) if isinstance(label, Label)]
         self.failed += len(found) - len(good)
@@ -226,8 +216,8 @@ class _Loop:
         limit = self._limit(learned.potential)
         found = explore(mover, self.walkers, self.s.trigger, self.s.horizon,
                         self.s.every, limit, self._telling("walk"))  # fmt: skip
-        self.stuck = self.stuck + 1 if not found.passed else 0
-        if self.stuck >= STUCK:
+        passed = [*(r.passed for r in self.rounds), found.passed]
+        if len(passed) >= STUCK and not any(passed[-STUCK:]):
             raise StageError(
                 f"the trigger fired at once in {STUCK} rounds, for every replica",
                 mend="wider bounds, or longer trainings: errors on frames held out are "
@@ -263,11 +253,6 @@ class _Loop:
 
     def _telling(self, what: str):
         return None if self.tell is None else partial(self.tell, what)
-
-    def _atoms(self, x: np.ndarray) -> Atoms:
-        s = self.system
-        return Atoms(list(s.species), x, cell=s.box, pbc=s.pbc,
-                     info={TOTAL_CHARGE[0]: s.charge})  # fmt: skip
 
     def finish(self) -> Potential:
         """The last potential, in the folder itself."""

@@ -47,8 +47,8 @@ def farthest(
         return []
     frame = np.array([k for k, _ in places])
     kind = np.array([species[i] for _, i in places])
-    points = whitened(u, np.stack([features[k][i] for k, i in places]), kind)
-    near = _nearest(points, kind, whitened(u, *known), known[1])
+    points = _whitened(u, np.stack([features[k][i] for k, i in places]), kind)
+    near = _nearest(points, kind, _whitened(u, *known), known[1])
     chosen: list[int] = []
     while len(chosen) < most and near.max() > 0:
         k = int(frame[near.argmax()])
@@ -59,13 +59,8 @@ def farthest(
     return chosen
 
 
-def whitened(u: Uncertainty, features: np.ndarray, species: np.ndarray) -> np.ndarray:
-    """Features in which the metric is Euclidean, shape (M, H)."""
-    found = np.empty(features.shape)
-    for s, (mean, whiten) in enumerate(zip(u.mean, u.whiten, strict=True)):
-        own = np.asarray(species) == s
-        found[own] = ((torch.from_numpy(features[own]).double() - mean) @ whiten).numpy()
-    return found
+def _whitened(u: Uncertainty, features: np.ndarray, species: np.ndarray) -> np.ndarray:
+    return u.whitened(torch.from_numpy(features), torch.from_numpy(species)).numpy()
 
 
 def _nearest(points, kind, others, other_kind) -> np.ndarray:

@@ -7,8 +7,9 @@ work at the rate sigma_i |v_i|; errors of different atoms are taken as independe
 
     W = tau (sum_i sigma_i^2 |v_i|^2)^(1/2).
 
-Over longer times these works do not add up like the steps of a random walk: the error of
-a potential is a function of positions, and its energy comes back where the atoms do.
+Over longer times these works add up, but not without end like the steps of a random walk:
+the error of a potential is a function of positions, and its energy comes back where the
+atoms do. Slow motions bring it back late.
 """
 
 from __future__ import annotations
@@ -80,6 +81,21 @@ class Verdict:
         return "force" if self.force >= self.energy else "energy"
 
 
+def expected_work(memory: float, std: np.ndarray, v: np.ndarray) -> float:
+    """W, eV.
+
+    Parameters
+    ----------
+    memory
+        tau, fs.
+    std
+        Standard deviations of forces, shape (N,), eV/A.
+    v
+        Velocities, shape (N, 3), A/fs.
+    """
+    return memory * float((std**2 * (v**2).sum(1)).sum()) ** 0.5
+
+
 def judge(
     trigger: Trigger, found: Evaluation, v: np.ndarray, temperature: float
 ) -> Verdict:
@@ -105,6 +121,6 @@ def judge(
     if std is None:
         raise InputError("a frame to judge", wanted="standard deviations of its forces",
                          got="none", mend="evaluate(..., spread=True)")  # fmt: skip
-    work = trigger.memory * float((std**2 * (v**2).sum(1)).sum()) ** 0.5
+    work = expected_work(trigger.memory, std, v)
     bound = trigger.energy * KB * temperature * len(v)
     return Verdict(float(std.max()) / trigger.force, work / bound)

@@ -48,6 +48,11 @@ class Evaluation:
     distances: np.ndarray | None = None
     force_std: np.ndarray | None = None
 
+    @property
+    def farthest(self) -> float:
+        """Largest distance of an atom from the training set; zero where none is known."""
+        return 0.0 if self.distances is None else float(self.distances.max())
+
 
 class CalculatorPotential:
     """An ASE calculator in the place of a `Potential`; threads take turns.

@@ -64,11 +64,15 @@ class Uncertainty:
         species
             Numbers, shape (N,).
         """
-        found = torch.full((len(features),), torch.inf, dtype=torch.float64)
+        return self.whitened(features, species).norm(dim=1)
+
+    def whitened(self, features: Tensor, species: Tensor) -> Tensor:
+        """Features beside the mean of their species, with `distance` as norm, (N, H)."""
+        found = torch.full(features.shape, torch.inf, dtype=torch.float64)
         for s, (mean, whiten) in enumerate(zip(self.mean, self.whiten, strict=True)):
             if whiten.any():
                 own = species == s
-                found[own] = ((features[own].double() - mean) @ whiten).norm(dim=1)
+                found[own] = (features[own].double() - mean) @ whiten
         return found
 
     def force_std(self, distance: Tensor, spread: Tensor, species: Tensor) -> Tensor:

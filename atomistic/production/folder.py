@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from ...core.artefact import read_json, told, write_json
-from ...core.errors import InputError
-from ..active.kept import plain
+from ..active.kept import claim
 from ..labels import Labeller
 from ..potential.potential import Potential
 from .settings import ProductionSettings
@@ -33,24 +31,12 @@ def claimed(
     InputError
         When it is that of another.
     """
-    key = plain({
+    claim(folder / RUN, "another run", {
         "settings": asdict(settings), "potential": _digest_of(potential),
         "start": _digest(start.numbers, start.positions, start.cell.array, start.pbc,
                          start.get_velocities()),
         "oracle": oracle and oracle.settings,
     })  # fmt: skip
-    path = folder / RUN
-    if path.is_file():
-        held = read_json(path)
-        other = [name for name in key if held.get(name) != key[name]]
-        if other:
-            raise InputError(f"{folder}: another run", wanted="what it began with",
-                             got=f"another {', '.join(other)}",
-                             mend="another folder")  # fmt: skip
-        return
-    with told(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    write_json(path, key)
 
 
 def _digest_of(potential: Potential) -> str:

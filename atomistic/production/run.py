@@ -27,7 +27,7 @@ from .folder import claimed
 from .log import EventLog
 from .settings import Produced, ProductionSettings
 from .state import STATE, Course, State, packed, unpacked
-from .steps import Steps, farthest
+from .steps import Steps
 from .trajectory import joined, row, trajectory
 
 Tell = Callable[[float, float, str], None] | None
@@ -181,7 +181,7 @@ class _Run:
         if moved is None or away:
             return self._back(away)
         c.smallest_step = min(c.smallest_step, moved.timestep)
-        due = due or farthest(moved) > JUMP * farthest(self.trusted)
+        due = due or moved.found.farthest > JUMP * self.trusted.found.farthest
         must = careful
         if due:
             moved = self.steps.looked(moved)

@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms, units
 
 from ...core.md import MAX_HEAT
+from ..active.trigger import expected_work
 from ..active.walkers import ACCELERATION, KB, Mover, System, Walker, started
 from ..labels import Label
 from ..potential.evaluation import Evaluation
@@ -81,8 +82,7 @@ class Steps:
 
     def _work(self, std: np.ndarray, walker: Walker) -> float:
         """W of `active.trigger`, eV."""
-        power = float((std**2 * (walker.v**2).sum(1)).sum()) ** 0.5
-        return self.s.trigger.memory * power
+        return expected_work(self.s.trigger.memory, std, walker.v)
 
     def looked(self, state: State) -> State:
         """With standard deviations of forces."""
@@ -149,8 +149,3 @@ class Steps:
 
 def _std(found: Evaluation) -> np.ndarray:
     return np.asarray(found.force_std)
-
-
-def farthest(state: State) -> float:
-    """Largest distance of an atom from the training set."""
-    return float(np.asarray(state.found.distances).max())

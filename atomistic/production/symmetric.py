@@ -43,8 +43,7 @@ def density(found: Evaluation, system: System, longest: float, reach: float) -> 
     """
     forces = np.linalg.norm(found.forces, axis=1)
     hardest = float((forces * ACCELERATION / system.masses).max())
-    far = 0.0 if found.distances is None else float(found.distances.max()) / reach
-    wanted = max(far, (hardest * longest**2 / STRIDE) ** 0.5)
+    wanted = max(found.farthest / reach, (hardest * longest**2 / STRIDE) ** 0.5)
     return min(max(wanted, 1.0), 1 / SHRINK)
 
 

@@ -403,25 +403,25 @@ def test_killed_it_ends_with_the_same_bits(learned, undisturbed, tmp_path):
 
 
 def test_no_oracle_call_is_made_twice(learned, undisturbed, tmp_path, monkeypatch):
-    from produced import Springs
+    from produced import Shifted
 
     def refuse(*_, **__):
         raise AssertionError("called again")
 
-    monkeypatch.setattr(Springs, "calculate", refuse)
+    monkeypatch.setattr(Shifted, "calculate", refuse)
     run(learned, tmp_path, store=undisturbed / "labels", **KILLED)
     same(undisturbed, tmp_path)
 
 
 def test_an_oracle_that_fails_ends_it(learned, tmp_path, monkeypatch):
-    from produced import Springs
+    from produced import Shifted
 
     def fail(*_, **__):
         raise RuntimeError("no convergence")
 
     given = {"trigger": Trigger(force=1e-4), "store": tmp_path / "labels"}
     run(learned, tmp_path / "a", length=10.0, **given)
-    monkeypatch.setattr(Springs, "calculate", fail)
+    monkeypatch.setattr(Shifted, "calculate", fail)
     with pytest.raises(StageError, match=r"stopped at 10.50 fs.*no convergence"):
         run(learned, tmp_path / "b", **given)
     assert events(tmp_path / "b")[-1]["frame"]

@@ -9,15 +9,13 @@ import torch
 from ase import Atoms
 from molecules import springs
 from potentials import CUTOFF, frames, molecules, untrained
+from produced import labelled_springs, learned_springs
 
 from mesobridge.atomistic.potential import (
     MesobridgeCalculator,
-    TrainingSettings,
     gradient,
     load_potential,
-    save_potential,
     to_openmm,
-    train,
 )
 from mesobridge.atomistic.potential.data import load_frames
 from mesobridge.atomistic.potential.uncertainty import LEVELS, POWER, Uncertainty
@@ -205,40 +203,20 @@ def test_area_under_the_curve():
         auroc(score, np.zeros(4, bool))
 
 
-def molecules_of_springs(n, noise, seed):
-    rng = np.random.default_rng(seed)
-    made = [springs(rng, noise=noise) for _ in range(n)]
-    x = np.array([a.positions for a in made])
-    energy = [a.get_potential_energy() for a in made]
-    forces = [a.get_forces() for a in made]
-    return frames(x, ["O", "H", "H"], np.zeros((3, 3)), "FFF", energy, forces)
-
-
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory):
-    """File of a potential of springs, calibrated."""
-    settings = TrainingSettings(
-        ("H", "O"), 4e-10, channels=8, radial=6, hidden=16, steps=300, batch=4,
-        energy_weight=20.0, points=2,
-    )  # fmt: skip
-    known, held_out = (molecules_of_springs(n, 0.05, s) for n, s in ((60, 0), (200, 1)))
-    result = train([known], [held_out], settings)
-    path = tmp_path_factory.mktemp("springs") / "p.safetensors"
-    save_potential(path, result, {})
-    u = calibrate(load_potential(path), [known], [held_out])
-    save_potential(path, result, {}, u)
-    return path
+    return learned_springs(tmp_path_factory.mktemp("springs") / "p.safetensors")
 
 
 def test_a_trained_potential_knows_its_errors(learned):
     potential = load_potential(learned)
-    cold = coverage(potential, [molecules_of_springs(400, 0.05, 2)])
+    cold = coverage(potential, [labelled_springs(400, 0.05, 2)])
     # Heads of half of so few frames are less sure than those of all: rather too wide.
     assert 0.92 < cold.found[LEVELS.index(0.95)] < 0.995
     assert 0.6 < cold.found[1] < 0.85
     assert (cold.interval[:, 0] < cold.found).all()
     assert (cold.found < cold.interval[:, 1]).all()
-    hot = coverage(potential, [molecules_of_springs(100, 0.12, 3)])
+    hot = coverage(potential, [labelled_springs(100, 0.12, 3)])
     assert np.median(hot.distance) > 1.5 * np.median(cold.distance)
     assert np.median(hot.std) > 2 * np.median(cold.std)
     both = np.concatenate([cold.error, hot.error])
@@ -319,7 +297,7 @@ def test_openmm_is_watched_and_can_be_stopped(learned):
 
 def test_trajectories_carry_it(learned):
     potential = load_potential(learned)
-    ds = molecules_of_springs(5, 0.05, 9)
+    ds = labelled_springs(5, 0.05, 9)
     found = with_uncertainty(ds, potential)
     one = potential.evaluate(
         ds["positions"].values[3] * 1e10, ["O", "H", "H"], spread=True

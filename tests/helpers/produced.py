@@ -4,9 +4,9 @@ import sys
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
-from molecules import spring_energy, springs
+from molecules import springs
 from potentials import frames
+from spring_oracle import Springs
 
 from mesobridge.atomistic.active import Motion, Trigger
 from mesobridge.atomistic.labels import Labeller, LabelStore
@@ -23,18 +23,15 @@ from mesobridge.atomistic.uncertainty import calibrate
 BENT = np.array([[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]])
 
 
-class Springs(Calculator):
-    """The truth."""
+class Shifted(Springs):
+    """The truth, with the energies of the labelled frames."""
 
-    implemented_properties = ["energy", "forces"]
-
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
-        super().calculate(atoms, properties, system_changes)
-        energy, forces = spring_energy(atoms.positions)
-        self.results = {"energy": energy - 500.0, "forces": forces}
+    def calculate(self, *args, **kwargs):
+        super().calculate(*args, **kwargs)
+        self.results["energy"] -= 500.0
 
 
-ORACLE = CodeOracle("produced:Springs", "springs", "1")
+ORACLE = CodeOracle("produced:Shifted", "springs", "1")
 
 
 def labelled_springs(n, noise, seed):
