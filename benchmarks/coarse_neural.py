@@ -13,18 +13,25 @@ import alanine
 import numpy as np
 import torch
 from alanine import KCAL_MOL_ANGSTROM, NAMES
+from coarse_alanine import SURFACE, T, turns
 from figures import figure
 
+from mesobridge.coarse.gate import Verdict, judge
+from mesobridge.coarse.langevin import Langevin
+from mesobridge.coarse.linear_forces import LinearForces
 from mesobridge.coarse.linear_model import LinearModel
 from mesobridge.coarse.molecules import molecular_terms
 from mesobridge.coarse.networks import Architecture
-from mesobridge.coarse.neural import NeuralModel
+from mesobridge.coarse.neural import NeuralForces, NeuralModel
 from mesobridge.coarse.neural_training import NeuralSettings, train
 from mesobridge.coarse.normal_equations import accumulate, joined
+from mesobridge.coarse.recording import run
 from mesobridge.coarse.solving import fit
 
 #: What the time of a network is told for.
 EPOCHS, BLOCKS = 100, 10
+#: Replicas of a gate, frames of each, and steps of 2 fs between them.
+REPLICAS, KEPT, EVERY = 200, 30, 200
 
 Frames = tuple[torch.Tensor, torch.Tensor]
 
@@ -88,9 +95,11 @@ def figures(*, quick: bool) -> list[dict]:
     once, model = seconds(lambda: linear(*data))
     measured, long = (1, 2) if quick else (3, 20)
     cost = {kind: epoch(kind, model, data, measured) for kind in ("schnet", "painn")}
-    return ratios(once, cost, measured, len(data[0])) + residuals(
-        model, data, held_out, long
-    )
+    bare = linear(*data, bare=True)
+    on_linear, on_bare = (learned(p, data, held_out, long) for p in (model, bare))
+    found = ratios(once, cost, measured, len(data[0]))
+    found += residuals((model, bare), (on_linear, on_bare), held_out, long)
+    return found if quick else found + gates(model, bare, on_bare, data, held_out)
 
 
 def ratios(once: float, cost: dict[str, float], measured: int, n: int) -> list[dict]:
@@ -106,15 +115,10 @@ def ratios(once: float, cost: dict[str, float], measured: int, n: int) -> list[d
     ]  # fmt: skip
 
 
-def residuals(
-    model: LinearModel, data: Frames, held_out: Frames, epochs: int
-) -> list[dict]:
-    """Held-out forces that are left."""
-    bare = linear(*data, bare=True)
-    alone, start = left(model, *held_out), left(bare, *held_out)
-    both, other = (
-        left(learned(p, data, held_out, epochs), *held_out) for p in (model, bare)
-    )
+def residuals(linears, networks, held_out: Frames, epochs: int) -> list[dict]:
+    """Held-out forces that are left by the linear models, and by networks on them."""
+    alone, start = (left(model, *held_out) for model in linears)
+    both, other = (left(model, *held_out) for model in networks)
     note = f"linear {alone:.3f}, bonds and angles {start:.3f}; SchNet of {epochs} epochs "
     note += f"on linear {both:.3f}, on bonds and angles {other:.3f} kcal/mol/A"
     return [
@@ -122,4 +126,32 @@ def residuals(
                "1", "<=", 1.0, note),
         figure("held-out force left, SchNet on linear / linear", both / alone, "1", "<=",
                1.0),
+    ]  # fmt: skip
+
+
+def surface(forces, first: torch.Tensor, second: torch.Tensor) -> Verdict:
+    """Of free energy, from replicas that start where frames of the first half lie."""
+    rng = np.random.default_rng(0)
+    start = first[rng.choice(len(first), REPLICAS)]
+    start = (start - start.mean(1, keepdim=True)).float()
+    engine = Langevin(forces, start, torch.tensor(alanine.MASSES), temperature=T,
+                      friction=1.0, step=0.002, seed=5)  # fmt: skip
+    engine.advance(3000)
+    kept: list[torch.Tensor] = []
+    run(engine, KEPT, EVERY, lambda k, x: kept.append(x.clone()))
+    own = {SURFACE.name: turns(torch.stack(kept).flatten(0, 1))}
+    given = [{SURFACE.name: turns(part)} for part in (first, second)]
+    return judge([SURFACE], own, *given, T)[0]
+
+
+def gates(model, bare, network, data: Frames, held_out: Frames) -> list[dict]:
+    """Free energy surfaces of forces alone: linear beside SchNet on bonds and angles."""
+    runs = LinearForces.of(model), NeuralForces(LinearForces.of(bare), network)
+    one, other = (surface(forces, data[0], held_out[0]).found for forces in runs)
+    return [
+        figure("free energy MSE, linear / SchNet on bonds and angles",
+               one.mse / other.mse, "1", "<=", 1.0,
+               f"{one.mse:.3f} and {other.mse:.3f} (kcal/mol)^2"),
+        figure("JS, linear / SchNet on bonds and angles", one.js / other.js, "1", "<=",
+               1.0, f"{one.js:.3f} and {other.js:.3f}"),
     ]  # fmt: skip
