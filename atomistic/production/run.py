@@ -201,7 +201,7 @@ class _Run:
         return 1e-3 * self.s.budget * len(self.system.masses)
 
     def _expected(self, state: State) -> float:
-        return state.account.expected(self.s.trigger.memory)  # type: ignore[union-attr]
+        return state.account.expected  # type: ignore[union-attr]
 
     def _trust(self) -> None:
         """Where we are is where the run would go back to."""

@@ -72,7 +72,7 @@ class Steps:
         if found is None:
             return None
         walker, said, h = found
-        account = now.account and now.account.later(h, self._work(now.std, walker))
+        account = self._later(now, walker, h)
         return State(walker, now.time + h, h, said, now.std, account)
 
     def _taken(self, now: State, h: float, spread: bool):
@@ -80,20 +80,19 @@ class Steps:
         walkers, said = self.mover.step({0: now.walker}, {0: now.found}, spread, h)
         return (walkers[0], said[0]) if walkers else None
 
-    def _work(self, std: np.ndarray, walker: Walker) -> float:
-        """W of `active.trigger`, eV."""
-        return expected_work(self.s.trigger.memory, std, walker.v)
+    def _later(self, now: State, walker: Walker, h: float) -> Account | None:
+        memory = self.s.trigger.memory
+        power = expected_work(memory, now.std, walker.v) / memory
+        return now.account and now.account.later(h, power, memory)
 
     def looked(self, state: State) -> State:
         """With standard deviations of forces."""
-        found, account = state.found, state.account
+        found = state.found
         if found.force_std is None:
             self.evaluations += 1
             said = self.mover.evaluate({0: state.walker}, spread=True)[0]
             found = replace(found, force_std=said.force_std)
-        std = _std(found)
-        account = account and account.later(0.0, self._work(std, state.walker))
-        return replace(state, found=found, std=std, account=account)
+        return replace(state, found=found, std=_std(found))
 
     def away(self, state: State | None) -> str:
         """Why a state is not sane; empty if it is."""
@@ -142,8 +141,7 @@ class Steps:
         return replace(
             state, walker=replace(walker, v=factor * walker.v),
             found=replace(state.found, forces=label.forces),
-            account=account.called(error, label.energy - state.found.energy, put,
-                                   self.s.trigger.memory),
+            account=account.called(error, label.energy - state.found.energy, put),
         ), error  # fmt: skip
 
 

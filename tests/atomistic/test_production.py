@@ -429,29 +429,29 @@ def test_an_oracle_that_fails_ends_it(learned, tmp_path, monkeypatch):
         run(learned, tmp_path / "c", start=water(BENT * 1.01), **given)
 
 
-def test_the_expected_error_is_that_of_a_function_of_positions():
-    """Differences of a stationary error with the correlation that is assumed."""
-    rng, tau, amplitude = np.random.default_rng(3), 5.0, 0.02
-    lags = np.array([0.5, 2.0, 5.0, 12.0, 40.0])
-    waves, phase = rng.normal(size=4000) / tau, rng.uniform(0, 2 * np.pi, 4000)
-    size = rng.normal(size=(1000, 4000)) * amplitude * np.sqrt(2 / 4000)
-    u = [size @ np.cos(waves * t + phase) for t in (0.0, *lags)]
-    for t, now in zip(lags, u[1:], strict=True):
-        expected = Account(0.0, 0.0).later(t, amplitude).expected(tau)
-        assert np.std(now - u[0]) == pytest.approx(expected, rel=0.1)
+def test_the_expected_error_is_that_of_works_with_a_memory():
+    """Of many errors that forget exponentially, at a rate that changes."""
+    rng, tau, h = np.random.default_rng(3), 5.0, 0.5
+    sign, work, account = rng.normal(size=4000), np.zeros(4000), Account(0.0, 0.0)
+    for k in range(1, 401):
+        power = 0.002 * (1 + (40 < k < 90))
+        work += power * h * sign
+        keep = np.exp(-h / tau)
+        sign = keep * sign + np.sqrt(1 - keep**2) * rng.normal(size=4000)
+        account = account.later(h, power, tau)
+        if k in (2, 10, 45, 95, 400):
+            assert account.expected == pytest.approx(work.std(), rel=0.07)
 
 
 def test_what_is_expected_learns_from_what_was_found():
     rng, account = np.random.default_rng(0), Account(0.0, 0.0)
+    right = 3 * account.later(3.0, 0.004, 5.0).expected
     for _ in range(60):
-        account = account.later(3.0, 0.02)
-        right = 3 * Account(0.0, 0.0).later(3.0, 0.02).expected(5.0)
-        offset = account.offset + float(right * rng.normal())
-        account = account.called(1.0, offset, 0.0, 5.0)
-    found = account.later(3.0, 0.02).expected(5.0)
-    assert found == pytest.approx(right, rel=0.4)
+        offset = account.offset + right * float(rng.normal())
+        account = account.later(3.0, 0.004, 5.0).called(1.0, offset, 0.0)
+    assert account.later(3.0, 0.004, 5.0).expected == pytest.approx(right, rel=0.4)
     assert account.calls == 60
-    assert account.since == 0
+    assert account.expected == 0
 
 
 def test_energies_are_put_right_within_limits():
