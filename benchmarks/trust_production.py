@@ -285,9 +285,9 @@ def figures(*, quick: bool) -> list[dict]:
     walkers = dynamics(truth, n, 8)
     with tempfile.TemporaryDirectory() as name:
         potential = learned(Path(name), walkers, 300 if quick else 1200)
-    trials, length = (6, 25.0) if quick else (50, 100.0)
+    trials, length = (6, 25.0) if quick else (50, 40.0)
     rows = surprises(potential, walkers[n // 2 :], truth, trials, length)
-    runs, length = (1, 50.0) if quick else (3, 250.0)
+    runs, length = (1, 50.0) if quick else (3, 150.0)
     calm = [moment(w.x, w.v) for w in walkers[: 40 * runs : 40]]
     rng = np.random.default_rng(6)
     struck = [surprise(KINDS[0], w, rng) for w in walkers[:runs]]
