@@ -166,7 +166,7 @@ class MoleculeJob:
             "judge": _stage("judge_beads", judging, ("match", "refine", *runs), 5),
         }  # fmt: skip
         stages = [_named(name, *parts) for name, parts in found.items()]
-        report = Stage("report", f"{_STAGES}.molecule_report:report", 1, {},
+        report = Stage("report", f"{_STAGES}.molecule_report:report", 2, {},
                        tuple(found), 3)  # fmt: skip
         return [*stages, report]
 
@@ -180,9 +180,9 @@ def _stage(function: str, settings: dict, needs: tuple[str, ...], cost: float):
 
 
 def _named(name: str, function: str, settings: dict, needs, cost: float) -> Stage:
-    module = "molecule_report" if function == "judge_beads" else "molecule"
-    where = f"{_STAGES}.{module}:{function}"
-    return Stage(name, where, 1, settings, needs, cost, _MD)
+    judges = function == "judge_beads"
+    where = f"{_STAGES}.{'molecule_report' if judges else 'molecule'}:{function}"
+    return Stage(name, where, 1 + judges, settings, needs, cost, _MD)
 
 
 def run_molecule(job: MoleculeJob, folder: Path, *, workers: int = 2) -> dict:

@@ -33,12 +33,12 @@ def job(short: bool, seed: int) -> MoleculeJob:
 
 def told(summary: dict) -> str:
     """The verdict in words."""
-    lines = [f"{'':16}{'found':>9}{'noise':>9}   (kcal/mol)^2"]
+    lines = [f"{'':10}{'found, limit: (kcal/mol)^2':>28}{'nats':>16}"]
     for v in summary["gate"]["refined"]:
         mark = "passed" if v["ok"] else "FAILED"
-        lines.append(
-            f"{v['name']:16}{v['found']['mse']:9.4f}{v['noise']['mse']:9.4f}   {mark}"
-        )
+        mse, js = ((v["found"][k], v["limit"][k]) for k in ("mse", "js"))
+        lines.append(f"{v['name']:10}{mse[0]:19.4f}{mse[1]:9.4f}"
+                     f"{js[0]:9.4f}{js[1]:9.4f}   {mark}")  # fmt: skip
     atoms, beads = (summary["phi > 0"][k] for k in ("atoms", "beads"))
     lines.append(f"P(phi > 0)      atoms {atoms[0]:.4f} +- {atoms[1]:.4f}, "
                  f"beads {beads[0]:.4f} +- {beads[1]:.4f}")  # fmt: skip
