@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from ...core.units import ANGSTROM, DALTON, ELEMENTARY_CHARGE, EV
 from ..oracle import frame_atoms
 from .labelled_frame import Keys, LabelledFrame, labelled_frame, lacking
 
+#: Of files with `labels/1`.
+LABELS = ".safetensors"
 #: SI units of labels that need not be there.
 UNITS = {
     "stress": EV / ANGSTROM**3, "charge": ELEMENTARY_CHARGE,
@@ -34,7 +36,8 @@ def read_labelled(
     path
         extxyz or any file that ASE reads (also its databases), npz with the keys Z,
         positions, forces, energy and, optionally, cell, pbc, stress, the group and
-        labels of charges; or NetCDF with `frames/1`. eV, A and e but for the last.
+        labels of charges; `labels/1` (safetensors); or NetCDF with `frames/1`. eV, A and
+        e but for the last.
     keys
         What labels are called in extxyz and npz.
     stress
@@ -59,8 +62,9 @@ def read_labelled(
             raise lacking(path, 0, "energy", "a variable energy", "none")
         sets = [_named(ds) for ds in sets]
     else:
-        read = _npz if path.suffix == ".npz" else _ase
-        rows = [labelled_frame(path, i, *each, keys) for i, each in enumerate(read(path))]
+        keys = Keys() if path.suffix == LABELS else keys
+        frames = enumerate(_reader(path)(path))
+        rows = [labelled_frame(path, i, *each, keys) for i, each in frames]
         named = keys.total_charge != Keys.total_charge
         if named and all(row.total_charge is None for row in rows):
             raise lacking(path, 0, keys.total_charge, "a total charge", "none anywhere")
@@ -95,10 +99,25 @@ def read_structures(path: Path | str) -> list[Atoms]:
         frames = read_dataset(path, "frames/1")
         found = [frame_atoms(frames, i) for i in range(frames.sizes["frame"])]
     else:
-        found = [atoms for atoms, _ in (_npz if path.suffix == ".npz" else _ase)(path)]
+        found = [atoms for atoms, _ in _reader(path)(path)]
     if not found:
         raise InputError(f"{path} holds no frames", wanted="configurations")
     return found
+
+
+def _reader(path: Path) -> Callable[[Path], Iterator[tuple[Atoms, Mapping[str, Any]]]]:
+    return {".npz": _npz, LABELS: _labels}.get(path.suffix, _ase)
+
+
+def _labels(path: Path) -> Iterator[tuple[Atoms, Mapping[str, Any]]]:
+    from ..labels.sets import read_labels  # which groups its frames as here
+
+    for label in read_labels(path):
+        values = {"energy": label.energy, "forces": label.forces}
+        yield (
+            label.atoms(),
+            values | ({} if label.stress is None else {"stress": label.stress}),
+        )
 
 
 def _ase(path: Path) -> Iterator[tuple[Atoms, Mapping[str, Any]]]:

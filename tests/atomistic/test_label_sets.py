@@ -6,6 +6,7 @@ import ase.io
 import numpy as np
 import pytest
 import toy
+import xarray as xr
 from ase import Atoms
 from ase.calculators.lj import LennardJones
 from toy import TOY, cluster
@@ -17,11 +18,13 @@ from mesobridge.atomistic.labels import (
     check_oracle,
     labelled_frames,
     read_labels,
+    succeeded,
     write_labels,
 )
 from mesobridge.atomistic.named_oracle import CodeOracle
 from mesobridge.atomistic.potential import TrainingSettings, train
-from mesobridge.atomistic.potential.reading import read_structures
+from mesobridge.atomistic.potential.labelled_frame import Keys
+from mesobridge.atomistic.potential.reading import read_labelled, read_structures
 from mesobridge.core.artefact import read_model, write_dataset, write_model
 from mesobridge.core.errors import InputError, SchemaError
 from mesobridge.core.units import ANGSTROM, EV
@@ -129,6 +132,25 @@ def test_structures_need_no_labels(tmp_path):
     np.savez(tmp_path / "none.npz", Z=frames[0].numbers, positions=x[:0])
     with pytest.raises(InputError, match="holds no frames"):
         read_structures(tmp_path / "none.npz")
+
+
+def test_a_set_is_training_data(made, tmp_path):
+    """Read from the file as `labelled_frames` makes them; with stress where it has it."""
+    path, labels = tmp_path / "set.safetensors", succeeded(made[1])
+    write_labels(path, labels)
+    frames = [label.atoms() for label in labels]
+    for found, wanted in zip(
+        read_labelled(path, Keys(energy="other")),
+        labelled_frames(frames, labels, "toy"), strict=True,
+    ):  # fmt: skip
+        xr.testing.assert_equal(found, wanted)
+    assert [len(atoms) for atoms in read_structures(path)] == [len(a) for a in frames]
+    solid = Labeller(LJ, LabelStore(tmp_path / "solid")).label([crystal(0)])
+    write_labels(path, solid)
+    (found,) = read_labelled(path, stress=True)
+    stress = found["stress"].values[0] / (EV / ANGSTROM**3)
+    xx, yy, zz, yz, xz, xy = solid[0].stress
+    np.testing.assert_allclose(stress, [[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
 
 
 def test_stress_and_cells_come_back(tmp_path):
