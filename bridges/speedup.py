@@ -16,6 +16,7 @@ from ..core.config import checked, read_toml
 from ..core.errors import InputError
 from ..core.provenance import processor
 from ..core.units import quantity
+from .active_job import ROUNDS
 from .report.speedup import speedup_page
 
 #: Kinds of oracles that nobody saves by replacing.
@@ -35,7 +36,8 @@ class Request:
     config, oracle
         TOML with a section ``[oracle]`` (`NamedOracle`), or ``module:factory``.
     training, training_cpu
-        Folder of the training, without that of the potential; or its CPU time with unit.
+        Folder of the training, or of learning on the fly, whose rounds all count;
+        without, that of the potential. Or CPU time with unit.
     steps, frames, replicas, compile, temperature, timestep, baseline
         As `Task`, the quantities with units.
     json, html
@@ -174,6 +176,10 @@ def _training(request: Request) -> float:
         return quantity(request.training_cpu, "s")
     folder = request.training or request.potential.parent
     curve, state = folder / "curve.json", folder / STATE
+    if (folder / ROUNDS).is_file():
+        spent = [r.get("cpu_s", 0.0) for r in read_json(folder / ROUNDS)["rounds"]]
+        if spent and min(spent) > 0:
+            return float(sum(spent))
     if curve.is_file():
         kept = read_json(curve)
         if kept.get("cpu_s"):

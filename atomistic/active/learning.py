@@ -7,6 +7,7 @@ that was killed at any moment goes on where it stopped.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -153,6 +154,7 @@ class _Loop:
         here = self.folder / f"round-{len(self.rounds):03d}"
         here.mkdir(exist_ok=True)
         surprise = self._label()
+        begun = time.process_time()
         self.last = learned = self._learn(here)
         kept = stored(here / WALK)
         if kept is None:
@@ -161,6 +163,7 @@ class _Loop:
                 len(self.rounds), self.labels, self.failed, learned.force_rmse, surprise,
                 tuple(e.verdict.reason for e in found.events if e.stopped), found.passed,
                 found.highest.force, found.highest.energy, not found.events,
+                time.process_time() - begun,
             )  # fmt: skip
             write_json(here / "round.json", asdict(ended))
             kept = packed(found.walkers, chosen)

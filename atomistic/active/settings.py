@@ -78,6 +78,9 @@ class Round:
         Largest shares of the bounds in trusted frames.
     done
         Whether the whole horizon passed without a trigger.
+    cpu_s
+        CPU seconds of training, calibration and walks, without labels; of this process
+        alone, if another was killed in the round.
     """
 
     number: int
@@ -90,6 +93,7 @@ class Round:
     force: float
     energy: float
     done: bool
+    cpu_s: float = field(default=0.0, compare=False)
 
     @property
     def doubt(self) -> str | None:

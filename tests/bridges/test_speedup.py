@@ -167,6 +167,11 @@ def test_what_training_cost_is_found(folder, mesobridge):
     given = (*BASE, "--oracle", "burner:make", "--training", "t", "--json", "s.json")
     assert mesobridge("speedup", *given)[0] == 0
     assert json.loads(Path("s.json").read_text())["costs"]["training_s"] == 32.0
+    # Learned on the fly: all rounds.
+    rounds = [{"cpu_s": 20.0}, {"cpu_s": 2.5}]
+    Path("t/rounds.json").write_text(json.dumps({"rounds": rounds}))
+    assert mesobridge("speedup", *given)[0] == 0
+    assert json.loads(Path("s.json").read_text())["costs"]["training_s"] == 22.5
 
 
 def test_cheap_oracles_are_refused_or_told_first(folder, mesobridge):
