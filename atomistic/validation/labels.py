@@ -14,7 +14,7 @@ from ...core.errors import InputError
 from ...core.units import ANGSTROM, ELEMENTARY_CHARGE, EV
 from ..oracle import frame_atoms
 from ..potential.labelled_frame import Keys
-from ..potential.reading import read_labelled
+from ..potential.reading import LABELS, read_labelled
 
 #: Key of `Atoms.info` that names the group of a frame.
 GROUP = "config_type"
@@ -50,7 +50,7 @@ def _voigt(full: np.ndarray) -> np.ndarray:
 
 
 def read_frames(path: Path | str, keys: Keys | None = None) -> list[Atoms]:
-    """Frames of a file: `frames/1` (``.nc``), npz, or any that ASE reads (extxyz).
+    """Frames of a file: `frames/1`, npz, `labels/1`, or any that ASE reads (extxyz).
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def read_frames(path: Path | str, keys: Keys | None = None) -> list[Atoms]:
     path = existing(path)
     if path.suffix == ".nc":
         return labelled_atoms(read_dataset(path, "frames/1"))
-    if path.suffix == ".npz" or keys is not None:
+    if path.suffix in (".npz", LABELS) or keys is not None:
         sets = read_labelled(path, keys)
         return [atoms for ds in sets for atoms in labelled_atoms(ds)]
     from ase.io import read

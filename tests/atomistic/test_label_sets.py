@@ -25,6 +25,7 @@ from mesobridge.atomistic.named_oracle import CodeOracle
 from mesobridge.atomistic.potential import TrainingSettings, train
 from mesobridge.atomistic.potential.labelled_frame import Keys
 from mesobridge.atomistic.potential.reading import read_labelled, read_structures
+from mesobridge.atomistic.validation.labels import read_frames
 from mesobridge.core.artefact import read_model, write_dataset, write_model
 from mesobridge.core.errors import InputError, SchemaError
 from mesobridge.core.units import ANGSTROM, EV
@@ -145,6 +146,8 @@ def test_a_set_is_training_data(made, tmp_path):
     ):  # fmt: skip
         xr.testing.assert_equal(found, wanted)
     assert [len(atoms) for atoms in read_structures(path)] == [len(a) for a in frames]
+    for atoms, label in zip(read_frames(path)[:4], labels[:4], strict=True):
+        np.testing.assert_allclose(atoms.get_forces(), label.forces, atol=1e-9)
     solid = Labeller(LJ, LabelStore(tmp_path / "solid")).label([crystal(0)])
     write_labels(path, solid)
     (found,) = read_labelled(path, stress=True)
