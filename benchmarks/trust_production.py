@@ -3,7 +3,9 @@
 The truth is GFN2-xTB, which is cheap enough to be asked all the time; a potential learns
 it at 300 K in half a CPU-minute. The error of the energy is that of the truth and of
 motion, less the heat of the thermostat and less the same at the start: root mean square
-over a run, meV per atom.
+over a run, meV per atom, and over the tenth of it where that is largest. The variance of
+errors that add up at random grows evenly, so that corrections at a fixed interval are as
+good as any for the mean over a run; a promise for every moment they do not keep.
 """
 
 from __future__ import annotations
@@ -56,6 +58,8 @@ ASKED, BUDGETS = 2.0, (4.0, 2.0, 1.0)
 KINDS = ("sudden heating", "close pair", "stretched bond")
 #: Steps between corrections that are compared with.
 INTERVALS = (1, 2, 4, 8, 16, 32, 64, 128)
+#: Of the runs with them, fs.
+LENGTH = 400.0
 
 
 class Truth(CalculatorPotential):
@@ -230,6 +234,17 @@ def surprises(potential, walkers, truth: Truth, n: int, length: float) -> list[d
     ]  # fmt: skip
 
 
+def whole(errors: list[np.ndarray]) -> float:
+    """Root mean square over all runs."""
+    return rms(np.concatenate(errors))
+
+
+def worst(errors: list[np.ndarray]) -> float:
+    """Of tenths of the runs, the largest root mean square."""
+    parts = zip(*(np.array_split(e, 10) for e in errors), strict=True)
+    return max(map(whole, map(list, parts)))
+
+
 def at_equal_accuracy(calls: np.ndarray, errors: np.ndarray, wanted: float) -> float:
     """Calls of fixed intervals for an error, between those that were run."""
     calls, errors = calls[np.isfinite(errors)], errors[np.isfinite(errors)]
@@ -244,13 +259,12 @@ def compared(name: str, potential, starts, friction, length, truth: Truth) -> li
     pairs = [(a, Motion(T, STEP, friction, k)) for k, a in enumerate(starts)]
     rows = []
 
-    def fixed(restored: bool) -> np.ndarray:
+    def fixed(restored: bool) -> list[list[np.ndarray] | None]:
         found = [[unwatched(potential, a, m, steps, truth, n, restored) for a, m in pairs]
                  for n in INTERVALS]  # fmt: skip
-        return np.array([np.inf if any(f is None for f in of) else rms(np.concatenate(of))
-                         for of in found])  # fmt: skip
+        return [None if any(f is None for f in of) else of for of in found]
 
-    same_kind, forces_alone = fixed(True), fixed(False)
+    others = {"a fixed interval": fixed(True), "forces at a fixed interval": fixed(False)}
     calls = np.array([len(starts) * (1 + steps // n) for n in INTERVALS])
     for budget in BUDGETS:
         runs = [
@@ -258,21 +272,21 @@ def compared(name: str, potential, starts, friction, length, truth: Truth) -> li
                 m, length, "correct", Trigger(force=1e9), budget, segment=1), truth)
             for a, m in pairs
         ]  # fmt: skip
-        error, asked = rms(np.concatenate([f for f, _ in runs])), sum(c for _, c in runs)
-        same, alone = (
-            at_equal_accuracy(calls, e, error) for e in (same_kind, forces_alone)
-        )
+        errors, asked = [f for f, _ in runs], sum(c for _, c in runs)
         where = f"{name}, {budget:g} meV/atom asked"
-        rows += [
-            figure(f"{where}, error over what was asked", error / budget, "1", "<=", 2,
-                   f"{len(starts)} runs of {length:g} fs"),
-            figure(f"{where}, oracle calls over those of a fixed interval", asked / same,
-                   "1", "<=", 0.5, f"{asked} beside {same:.0f} of equal accuracy, "
-                   f"{error:.2f} meV/atom, of {len(starts) * steps} steps"),
-            figure(f"{where}, oracle calls over those of forces at a fixed interval",
-                   asked / alone, "1", "<=", 0.5, f"{asked} beside {alone:.0f} without "
-                   "putting the energy right"),
-        ]  # fmt: skip
+        rows.append(figure(
+            f"{where}, error over what was asked", whole(errors) / budget, "1", "<=", 2,
+            f"{len(starts)} runs of {length:g} fs; in their worst tenth "
+            f"{worst(errors) / budget:.2f}"))  # fmt: skip
+        for kind, measure in ((k, m) for k in others for m in (worst, whole)):
+            wanted = measure(errors)
+            found = [np.inf if e is None else measure(e) for e in others[kind]]
+            same = at_equal_accuracy(calls, np.array(found), wanted)
+            what = "the worst tenth" if measure is worst else "the whole"
+            rows.append(figure(
+                f"{where}, oracle calls over those of {kind}, equal in {what}",
+                asked / same, "1", "<=", 0.5, f"{asked} beside {same:.0f} for "
+                f"{wanted:.2f} meV/atom, of {len(starts) * steps} steps"))  # fmt: skip
     return rows
 
 
@@ -287,7 +301,7 @@ def figures(*, quick: bool) -> list[dict]:
         potential = learned(Path(name), walkers, 300 if quick else 1200)
     trials, length = (6, 25.0) if quick else (50, 40.0)
     rows = surprises(potential, walkers[n // 2 :], truth, trials, length)
-    runs, length = (1, 50.0) if quick else (3, 150.0)
+    runs, length = (1, 50.0) if quick else (3, LENGTH)
     calm = [moment(w.x, w.v) for w in walkers[: 40 * runs : 40]]
     rng = np.random.default_rng(6)
     struck = [surprise(KINDS[0], w, rng) for w in walkers[:runs]]
