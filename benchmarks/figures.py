@@ -64,8 +64,11 @@ def command(parts: Sequence, description: str) -> None:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="fewer, shorter problems")
     parser.add_argument("--json", type=Path, required=True, help="where to write")
+    names = [part.__name__ for part in parts]
+    parser.add_argument("--part", action="append", choices=names, help="of all, these")
     args = parser.parse_args()
     before, found = machine(), []
     for part in parts:
-        found += part.figures(quick=args.quick)
+        if not args.part or part.__name__ in args.part:
+            found += part.figures(quick=args.quick)
     write(args.json, before, found)

@@ -1,0 +1,18 @@
+"""Figures of trust: watched production.
+
+``--quick`` takes fewer and shorter runs, whose figures are not those that count.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import trust_production  # noqa: E402
+from figures import command  # noqa: E402
+
+PARTS = (trust_production,)
+
+if __name__ == "__main__":
+    command(PARTS, __doc__.splitlines()[0])
