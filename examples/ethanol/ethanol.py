@@ -2,6 +2,7 @@
 
     python examples/ethanol/ethanol.py             # on the labels of this folder
     python examples/ethanol/ethanol.py --relabel   # makes them anew first, half an hour
+    python examples/ethanol/ethanol.py --folder examples/alanine_dft --time "1 ps"
 
 ``labels.safetensors`` is what `mesobridge learn` asked PySCF for (learn.toml with the
 oracle of oracle.toml). ``test.safetensors`` are frames of a run of the learned potential
@@ -29,8 +30,8 @@ from mesobridge.core.script import plain_errors
 HERE = Path(__file__).resolve().parent
 ORACLE = NamedOracle(kind="pyscf", xc="pbe", basis="def2-svp")
 LABELS, TEST = "labels.safetensors", "test.safetensors"
-#: CPU seconds that learning on the fly took, labels left out: trainings, walks, heads.
-LEARNING = 500.0
+#: How the labels were chosen, and what that cost beside them.
+SETTINGS = ("train.toml", "oracle.toml", "learning.json")
 
 
 def relabelled(source: Path, out: Path, processes: int) -> None:
@@ -45,17 +46,17 @@ def relabelled(source: Path, out: Path, processes: int) -> None:
           f"those in {source}")  # fmt: skip
 
 
-def study(folder: Path, out: Path, learning: float, *, short: bool = False) -> dict:
+def study(folder: Path, out: Path, time: str = "5 ps", *, short: bool = False) -> dict:
     """Train on the labels of a folder, check and count.
 
     Parameters
     ----------
     folder
-        Has the labels, those of the test, ``train.toml`` and ``oracle.toml``.
+        Has labels, those of the test and `SETTINGS`.
     out
         Gets the run folder and reports.
-    learning
-        CPU seconds that it took to choose the labels.
+    time
+        Of each run that checks dynamics.
     short
         A try of half a minute, that says little.
 
@@ -72,10 +73,11 @@ def study(folder: Path, out: Path, learning: float, *, short: bool = False) -> d
     trained = training.run_training(config, out)
     potential = trained / "potential.safetensors"
     checked = validation.validate(validation.Request(
-        str(potential), test, None, "300 K", "0.2 ps" if short else "5 ps", "0.5 fs",
+        str(potential), test, None, "300 K", "0.2 ps" if short else time, "0.5 fs",
         None, out / "validation",
     ))  # fmt: skip
-    spent = learning + sum(read_json(trained / "curve.json")["cpu_s"].values())
+    spent = read_json(folder / "learning.json")["cpu_s"]
+    spent += sum(read_json(trained / "curve.json")["cpu_s"].values())
     counted = speedup.speedup(speedup.Request(
         potential, test, folder / LABELS, folder / "oracle.toml",
         training_cpu=f"{spent} s", frames=1 if short else 5,
@@ -125,16 +127,18 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="half a minute, for a try")
     parser.add_argument("--processes", type=int, default=2, help="of --relabel")
     parser.add_argument("--out", type=Path, default=Path("runs/ethanol_dft"))
+    parser.add_argument("--folder", type=Path, default=HERE, help="of the labels")
+    parser.add_argument("--time", default="5 ps", help="of runs that check dynamics")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    folder = HERE
+    folder = given.folder
     if given.relabel:
         folder = given.out
-        for name in ("train.toml", "oracle.toml"):
-            shutil.copy(HERE / name, folder)
+        for name in SETTINGS:
+            shutil.copy(given.folder / name, folder)
         for name in (LABELS, TEST):
-            relabelled(HERE / name, folder, given.processes)
-    found = study(folder, given.out, LEARNING, short=given.short)
+            relabelled(given.folder / name, folder, given.processes)
+    found = study(folder, given.out, given.time, short=given.short)
     print(f"{told(figures(found))}\nreports in {given.out}")
 
 
