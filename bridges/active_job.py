@@ -10,12 +10,13 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from ase import Atoms
 from ase.data import atomic_numbers
 
 from ..atomistic.active import Round, learn
 from ..atomistic.active.walkers import system_of
 from ..atomistic.labels import Labeller, LabelStore, check_oracle
-from ..atomistic.named_oracle import CodeOracle, OracleSpec
+from ..atomistic.named_oracle import CodeOracle, NamedOracle, OracleSpec
 from ..atomistic.potential.reading import read_structures
 from ..core.artefact import existing, write_json, write_text
 from ..core.errors import InputError
@@ -67,14 +68,14 @@ def run_learning(
     """
     config = load_active(Path(path))
     folder = Path(out) / config.run.name
-    spec = _oracle(config, Path(path).parent, oracle, version)
+    spec = oracle_of(config.oracle, Path(path).parent, oracle, version)
     starts = _starts(config, Path(path).parent)
     settings = active_settings(config, _species(config, starts))
     n = config.labels
     with run_lock(folder), Display(folder / "run.jsonl", quiet=quiet) as display:
         if not (folder / ROUNDS).exists():
             display.line(f"checking units of {spec.name}")
-            check_oracle(spec, _displaced(starts[0]))
+            check_oracle(spec, displaced(starts[0]))
         labeller = Labeller(
             spec, LabelStore(folder / "labels"), processes=n.processes,
             timeout=n.timeout, retries=n.retries,
@@ -133,14 +134,22 @@ def round_line(r: Round) -> str:
     return text + f", unsure by {max(r.force, r.energy):.2f} of the bounds"
 
 
-def _oracle(config: ActiveConfig, base: Path, code: str | None, version) -> OracleSpec:
-    if (config.oracle is None) == (code is None):
+def oracle_of(
+    named: NamedOracle | None, base: Path, code: str | None, version: str
+) -> OracleSpec:
+    """The oracle of a section [oracle], or of --oracle.
+
+    Raises
+    ------
+    InputError
+        When there are both, or neither.
+    """
+    if code is not None and named is None:
+        return CodeOracle(code, code, version)
+    if named is None or code is not None:
         raise InputError("the oracle", got="both" if code else "neither",
                          wanted="a section [oracle] or --oracle")  # fmt: skip
-    if code is not None:
-        return CodeOracle(code, code, version)
-    assert config.oracle is not None  # noqa: S101 - one of them is there
-    return config.oracle.located(base)
+    return named.located(base)
 
 
 def _starts(config: ActiveConfig, base: Path) -> list:
@@ -157,7 +166,7 @@ def _starts(config: ActiveConfig, base: Path) -> list:
     return starts
 
 
-def _displaced(atoms):
+def displaced(atoms: Atoms) -> Atoms:
     """With forces that tell their unit."""
     moved = atoms.copy()
     moved.rattle(0.05, seed=0)

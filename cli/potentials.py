@@ -160,4 +160,31 @@ def learn(
         typer.echo("not within the bounds yet")
 
 
-VERBS = (train, validate, learn, speedup)
+def produce(
+    config: Annotated[Path, typer.Argument(help="TOML, see examples/nacl_heated.")],
+    out: Runs = Path("runs"),
+    potential: Annotated[
+        File, typer.Option(help="potential/1 file, in place of system.potential.")
+    ] = None,
+    oracle: Annotated[
+        Text, typer.Option(help="module:factory, in place of section oracle.")
+    ] = None,
+    oracle_version: Annotated[
+        str, typer.Option(help="Of that calculator; others make labels anew.")
+    ] = "",
+    quiet: Annotated[bool, typer.Option("--quiet")] = False,
+) -> None:
+    """Run a learned potential that is watched; a run that was killed goes on."""
+    from ..bridges.production_job import REPORT, production_lines, run_production
+
+    stop_on_signals()
+    folder, found = run_production(
+        config, out, potential=potential, oracle=oracle, version=oracle_version,
+        quiet=quiet,
+    )  # fmt: skip
+    for line in production_lines(folder, found):
+        typer.echo(line)
+    typer.echo(f"report    {folder / REPORT}")
+
+
+VERBS = (train, validate, learn, produce, speedup)
