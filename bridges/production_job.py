@@ -72,7 +72,7 @@ def run_production(
     folder = Path(out) / config.run.name
     settings = production_settings(config)
     learned = load_potential(_potential(config, base, potential))
-    start = _start(config, base)
+    start = start_of(config, base)
     learned.numbers(list(start.symbols))
     with run_lock(folder), Display(folder / "run.jsonl", quiet=quiet) as display:
         labeller = None
@@ -135,7 +135,7 @@ def _potential(config: ProductionConfig, base: Path, given: Path | str | None) -
     return existing(Path(given) if given is not None else base / str(named))
 
 
-def _start(config: ProductionConfig, base: Path) -> Atoms:
+def start_of(config: ProductionConfig, base: Path) -> Atoms:
     """With velocities of the temperature it starts at, unless it has some."""
     start = read_structures(existing(base / config.system.structure))[0]
     start.calc = None

@@ -53,9 +53,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def corrected(folder):
-    found = run_production(folder / "produce.toml", folder / "runs", oracle=ORACLE,
+    return run_production(folder / "produce.toml", folder / "runs", oracle=ORACLE,
                            quiet=True)  # fmt: skip
-    return found
 
 
 def asked(folder, *changes):
@@ -97,10 +96,10 @@ def test_a_run_that_is_whole_asks_for_nothing_again(folder, corrected):
 
 def test_velocities_are_of_the_first_temperature_and_heat_comes_later(folder, tmp_path):
     calm = asked(folder, ('"correct"', '"shrink"'))
-    first = production_job._start(production_job.load_production(calm), folder)
+    first = production_job.start_of(production_job.load_production(calm), folder)
     heat = 'heat_to = "3000 K"\nlength'
     path = asked(folder, ('"correct"', '"shrink"'), ("length", heat))
-    start = production_job._start(production_job.load_production(path), folder)
+    start = production_job.start_of(production_job.load_production(path), folder)
     np.testing.assert_array_equal(start.get_velocities(), first.get_velocities())
     run, found = run_production(path, tmp_path, quiet=True)
     walker = unpacked(stored(sorted((run / "segments").iterdir())[-1]))[0].walker
