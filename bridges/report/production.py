@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...atomistic.production import Produced
@@ -75,24 +76,25 @@ def production_page(config, found: Produced, folder: Path, lines: list[str]) -> 
         The same in words.
     """
     seen, w, answer = watched(folder), config.walk, config.answer
-    heated = "" if w.heat_to is None else f" to {w.heat_to:g} K"
+    heat = f"at {w.temperature:g} K"
+    if w.heat_to is not None:
+        heat = f"from {w.temperature:g} K to {w.heat_to:g} K"
     page = Page(
         f"{config.run.name}: production that is watched",
-        f"{1e12 * w.length:g} ps at {w.temperature:g} K{heated}; where the potential is "
-        f'unsure: "{answer.kind}".',
+        f'{1e12 * w.length:g} ps {heat}; where the potential is unsure: "{answer.kind}".',
     )
     tiles = [(f"{1e-3 * found.time:.2f} ps", "ran"), (str(len(seen.events)), "events"),
              (str(found.calls), "oracle calls")]  # fmt: skip
     if found.energy_error is not None:
         tiles.append((f"{found.energy_error:.2f} meV/atom", "energy error at calls"))
     page.tiles(tiles)
-    page.section("What it came to", *(line.replace("  ", " ") for line in lines))
+    page.table(("", "what it came to"), [(x[:10].strip(), x[10:]) for x in lines])
     page.section("How sure it was")
     page.figure(to_svg(_lines(config, seen), "watched"), _caption(seen))
     if seen.events:
         page.section("Events", f"All are in events.jsonl of {folder}.")
         rows = [_row(e) for e in seen.events[:SHOWN]]
-        page.table(("time, ps", "why", "answer", "force bound", "frame"), rows)
+        page.table(("time, ps", "why", "answer", "of the force bound", "frame"), rows)
     return page
 
 
@@ -101,7 +103,7 @@ def _caption(seen: Watched) -> str:
             "the training set, of all atoms; triangles: events.")  # fmt: skip
     if seen.calls:
         text += (" Right: energy error that the oracle found where it was asked, before "
-                 "it was put right, and what was expected.")  # fmt: skip
+                 "it was put right; budget: the error at which it is asked.")  # fmt: skip
     return text
 
 
@@ -115,25 +117,37 @@ def _row(e: dict) -> tuple[str, ...]:
 def _lines(config, seen: Watched) -> Figure:
     """Time lines."""
     figure, axes = panels(3 if seen.calls else 2, width=11.0, height=3.4)
-    when = [1e-3 * e["time"] for e in seen.events]
+    bound, when = config.trigger.force, [1e-3 * e["time"] for e in seen.events]
     ax = axes[0]
     ax.plot(seen.time, seen.std, ".-", color=BLUE, label="largest of the atoms")
-    ax.axhline(config.trigger.force, color=BLACK, lw=0.8, ls=":", label="bound")
-    ax.plot(when, np.full(len(when), config.trigger.force), "v", color=ORANGE, ms=7,
-            label="event")  # fmt: skip
+    ax.axhline(bound, color=BLACK, lw=0.8, ls=":", label="bound")
+    ax.plot(when, [bound] * len(when), "v", color=ORANGE, ms=7, label="events")
     ax.set_yscale("log")
-    finish(ax, "Standard deviation of forces", "time (ps)", "force (eV/A)")
+    _headroom(ax, 4.0)
+    finish(ax, "Standard deviation of forces", "time (ps)", "component (eV/A)")
     ax = axes[1]
     ax.plot(seen.time, seen.distance, ".-", color=GREEN, label="largest of the atoms")
     if config.answer.kind == "shrink":
         ax.axhline(config.answer.reach, color=BLACK, lw=0.8, ls=":", label="reach")
+    _headroom(ax, 1.2)
     finish(ax, "Distance from the training set", "time (ps)", "distance (1)")
     if seen.calls:
-        ax, at = axes[2], [1e-3 * e["time"] for e in seen.calls]
-        expected = np.array([e["expected"] for e in seen.calls])
-        ax.fill_between(at, -expected, expected, color=SKY, alpha=0.4, lw=0,
-                        label="expected, one standard deviation")  # fmt: skip
-        ax.plot(at, [e["error"] for e in seen.calls], ".", color=ORANGE, label="found")
-        finish(ax, f"Energy at {len(at)} oracle calls", "time (ps)",
-               "error (meV/atom)")  # fmt: skip
+        _errors(axes[2], seen.calls, config.answer.budget)
     return figure
+
+
+def _errors(ax: Axes, calls: list[dict], budget: float) -> None:
+    """What the oracle found, by why it was asked."""
+    for reason, colour in (("force", SKY), ("energy", ORANGE)):
+        own = [e for e in calls if e["reason"] == reason]
+        ax.plot([1e-3 * e["time"] for e in own], [e["error"] for e in own], ".",
+                color=colour, label=f"{len(own)} for unsure {reason}")  # fmt: skip
+    for sign, label in ((1, "budget"), (-1, None)):
+        ax.axhline(sign * budget, color=BLACK, lw=0.8, ls=":", label=label)
+    _headroom(ax, 1.6)
+    finish(ax, f"Energy at {len(calls)} oracle calls", "time (ps)", "error (meV/atom)")
+
+
+def _headroom(ax: Axes, factor: float) -> None:
+    """Room for a legend above what is drawn."""
+    ax.set_ylim(top=factor * ax.get_ylim()[1])
