@@ -44,9 +44,9 @@ KINDS = {
 COLOURS = {"unwatched": ORANGE, "stopped": BLACK, "corrected": BLUE}
 #: A try in seconds: the potential is a poor one.
 SHORT = (
-    ("steps = 300", "steps = 40"), ("warm_steps = 100", "warm_steps = 10"),
+    ("steps = 300", "steps = 30"), ("warm_steps = 100", "warm_steps = 5"),
     ('horizon = "0.4 ps"', 'horizon = "0.02 ps"'), ("replicas = 3", "replicas = 1"),
-    ("most = 100", "most = 34"), ('length = "3 ps"', 'length = "0.1 ps"'),
+    ("most = 100", "most = 34"), ('length = "3 ps"', 'length = "0.06 ps"'),
     ("segment = 25", "segment = 10"),
 )  # fmt: skip
 
