@@ -141,10 +141,10 @@ def drawn(found: dict[str, dict], out: Path, budget: float, bound: float) -> Non
         if name == "stopped":
             at = 1e-3 * run["summary"]["time"]
             hot.axvline(at, ls="--", **how)
-            energy.axvline(at, ls="--", **how)
+            energy.axvline(at, ls="--", color=BLACK)
             continue
         hot.plot(path["time"], path["temperature"], **how)
-        energy.plot(path["time"], path["energy"], **how)
+        energy.plot(path["time"], path["energy"], color=COLOURS[name])
     energy.axhspan(-budget, budget, color=BLUE, alpha=0.15, lw=0, label="asked")
     seen = watched(out / "unwatched")
     unsure.plot(seen.time, seen.std, color=GREEN, label="standard deviation, largest")
@@ -153,7 +153,9 @@ def drawn(found: dict[str, dict], out: Path, budget: float, bound: float) -> Non
     unsure.plot(path["time"], np.array(path["force"]) / 3**0.5, ".", color=ORANGE,
                 label="error found, largest")  # fmt: skip
     unsure.axhline(bound, color=BLACK, lw=0.8, ls=":", label="bound")
-    unsure.set_yscale("log")
+    for ax in (energy, unsure):  # room for a legend
+        low, high = ax.get_ylim()
+        ax.set_ylim(top=high + 0.3 * (high - low))
     finish(hot, "Heated from 1100 K", "time (ps)", "temperature (K)")
     finish(energy, "Energy by the oracle", "time (ps)", "error (meV/atom)")
     finish(unsure, "Forces, unwatched", "time (ps)", "component (eV/A)")
