@@ -10,9 +10,10 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import trust_production  # noqa: E402
+import trust_speedup  # noqa: E402
 from figures import command  # noqa: E402
 
-PARTS = (trust_production,)
+PARTS = (trust_production, trust_speedup)
 
 if __name__ == "__main__":
     command(PARTS, __doc__.splitlines()[0])

@@ -26,6 +26,9 @@ from .training_config import Model, Run
 
 FS = 1e-15
 EXAMPLE = "examples/ethanol/learn.toml"
+#: Of a batch, about, and its most frames. Labels cost more than steps: on 191 labels of
+#: ethanol batches of 4, 8 and 16 frames came to 50, 41 and 35 meV/A in as many steps.
+ATOMS, FRAMES = 150, 16
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 
 
@@ -37,11 +40,14 @@ class SystemSection(Section):
 
 
 class TrainingSection(Section):
-    """Of the network; the first training, and those that begin with its weights."""
+    """Of the network; the first training, and those that begin with its weights.
+
+    Without a batch its frames have about `ATOMS` atoms.
+    """
 
     steps: PositiveInt = 2000
     warm_steps: PositiveInt = 1000
-    batch: PositiveInt = 4
+    batch: PositiveInt | None = None
     learning_rate: PositiveFloat = 0.01
     warm_rate: PositiveFloat = 0.004
     energy_weight: PositiveFloat = 1.0
@@ -111,12 +117,15 @@ def load_active(path: Path) -> ActiveConfig:
     return checked(ActiveConfig, read_toml(path), str(path), f"see {EXAMPLE}")
 
 
-def active_settings(c: ActiveConfig, species: tuple[str, ...]) -> ActiveSettings:
-    """What a configuration says, for the species of a system."""
+def active_settings(
+    c: ActiveConfig, species: tuple[str, ...], n_atoms: int
+) -> ActiveSettings:
+    """What a configuration says, for a system of so many atoms of these species."""
     m, t, w, bounds, n = c.model, c.training, c.walk, c.trigger, c.labels
     training = TrainingSettings(
         species, m.cutoff, channels=m.channels, radial=m.radial, hidden=m.hidden,
-        layers=m.layers, steps=t.steps, batch=t.batch, learning_rate=t.learning_rate,
+        layers=m.layers, batch=t.batch or max(1, min(FRAMES, round(ATOMS / n_atoms))),
+        steps=t.steps, learning_rate=t.learning_rate,
         energy_weight=t.energy_weight, points=3, seed=c.seed,
         charges=None if m.charges is None else tuple(m.charges[s] for s in species),
     )  # fmt: skip

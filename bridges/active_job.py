@@ -70,7 +70,7 @@ def run_learning(
     folder = Path(out) / config.run.name
     spec = oracle_of(config.oracle, Path(path).parent, oracle, version)
     starts = _starts(config, Path(path).parent)
-    settings = active_settings(config, _species(config, starts))
+    settings = active_settings(config, _species(config, starts), len(starts[0]))
     n = config.labels
     with run_lock(folder), Display(folder / "run.jsonl", quiet=quiet) as display:
         if not (folder / ROUNDS).exists():
