@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -68,12 +69,22 @@ class Uncertainty:
 
     def whitened(self, features: Tensor, species: Tensor) -> Tensor:
         """Features beside the mean of their species, with `distance` as norm, (N, H)."""
-        found = torch.full(features.shape, torch.inf, dtype=torch.float64)
-        for s, (mean, whiten) in enumerate(zip(self.mean, self.whiten, strict=True)):
-            if whiten.any():
-                own = species == s
-                found[own] = (features[own].double() - mean) @ whiten
-        return found
+        beside = (features.double() - self.mean[species]) @ self._side_by_side
+        own = beside.view(len(species), *self.mean.shape)[
+            torch.arange(len(species)), species
+        ]
+        return own + self._away[species]
+
+    @cached_property
+    def _side_by_side(self) -> Tensor:
+        """Matrices of all species, (H, S H): one product is faster than one for each."""
+        return self.whiten.transpose(0, 1).flatten(1).contiguous()
+
+    @cached_property
+    def _away(self) -> Tensor:
+        """Infinite for species that are not in the training set, shape (S, 1)."""
+        away = torch.zeros(len(self.whiten), 1, dtype=torch.float64)
+        return away.masked_fill(~self.whiten.flatten(1).any(1, keepdim=True), torch.inf)
 
     def force_std(self, distance: Tensor, spread: Tensor, species: Tensor) -> Tensor:
         """Standard deviation of a component of the force on each atom, (N,), eV/A.
