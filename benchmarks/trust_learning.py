@@ -179,30 +179,32 @@ def compared(name: str, case: Case, quick: bool) -> list[dict]:
     domain, found = domain_of(case, n, judged), []
     for seed in SEEDS[: 1 if quick else None]:
         found.append(arms(domain, sizes, more, replace(case.settings, seed=seed), steps))
-    rows = []
-    for counted, k in COUNTS:
-        needed = [labels_at(a[-1, k], (*sizes, *more), r[:, k]) for a, r, *_ in found]
-        missed = sum(r[:, k].min() > a[-1, k] for a, r, *_ in found)
-        ratios = [sizes[-1] / labels for labels in needed]
-        rows.append(
-            figure(f"{name}, labels of active over random selection, {counted}",
-                   float(np.mean(ratios)), "1", "<=", 1 / 3,
-                   f"{of_seeds(ratios, '')}; {told(found, k, sizes, more)}; not reached "
-                   f"by random selection in {missed} of {len(found)}")
-        )  # fmt: skip
-    return rows
+    return [row(f"{name}, labels of active over random selection, {counted}", sizes, more,
+                [[e[:, k] for e in each] for each in found])
+            for counted, k in COUNTS]  # fmt: skip
 
 
-def told(found, k: int, sizes, more) -> str:
-    """Errors of the arms in words, meV/A, mean of all seeds."""
-    last = len(sizes) - 1
+def row(name: str, sizes, more, found: Sequence) -> dict:
+    """Ratio of labels at what active learning ends with; earlier ones in the note."""
+    all_sizes, last = (*sizes, *more), len(sizes) - 1
+    ratios = np.array([
+        [n / labels_at(e, all_sizes, random) for n, e in zip(sizes, active, strict=True)]
+        for active, random, *_ in found
+    ])  # fmt: skip
+    missed = sum(random.min() > active[-1] for active, random, *_ in found)
     active, random, most = (
-        1e3 * np.mean([f[arm][at, k] for f in found])
+        of_seeds([1e3 * each[arm][at] for each in found], "meV/A")
         for arm, at in ((0, last), (1, last), (1, -1))
     )
-    return (f"{active:.0f} meV/A with {sizes[-1]} labels, of random selection "
-            f"{random:.0f} and with {more[-1]} {most:.0f}, of the calm run alone "
-            f"{1e3 * found[0][2][last, k]:.0f}")  # fmt: skip
+    before = ", ".join(f"{r:.2f} with {n}" for r, n in
+                       zip(ratios.mean(0)[1:-1], sizes[1:-1], strict=True))  # fmt: skip
+    return figure(
+        name, float(ratios[:, -1].mean()), "1", "<=", 1 / 3,
+        f"{of_seeds(ratios[:, -1], '')}, not reached by random selection in {missed}; "
+        f"{active} with {sizes[-1]} labels; random {random}, with {more[-1]} {most}; "
+        f"calm run alone {1e3 * found[0][2][last]:.0f}; for what active has before: "
+        f"{before}",
+    )  # fmt: skip
 
 
 def figures(*, quick: bool) -> list[dict]:
