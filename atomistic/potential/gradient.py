@@ -229,45 +229,46 @@ def _energies(model: CartesianACE, vectors, species, index, counts):
     passes = []
     layers = [cast(Layer, layer) for layer in model.layers]
     for number, layer in enumerate(layers):
-        # Both factors of the radial functions of every neighbour.
+        # Radial functions of every neighbour, their slopes along r, and what they have
+        # besides its features.
         if number:
             sent = model.send[number - 1](features)[index]
             learned = waves @ model.waves[number - 1]
             radial = learned * sent
+            along = (bends @ model.waves[number - 1]).mul_(sent)
         else:
-            sent, learned = features[index], waves
-            radial = (sent.unsqueeze(-1) * learned.unsqueeze(-2)).flatten(-2)
+            sent, learned = features[index].unsqueeze(-1), waves
+            radial = (sent * waves.unsqueeze(-2)).flatten(-2)
+            along = (sent * bends.unsqueeze(-2)).flatten(-2)
         moments = torch.bmm(radial.transpose(1, 2), angular)
         found, share, kept = _forth(layer, moments, features, counts)
         features = found + features if number else found
         energy = energy + share[:, 0].double()
-        passes.append((radial, sent, learned, kept))
-    return energy, features, inside, (r, unit, angular, waves, bends, passes)
+        passes.append((radial, along, learned, kept))
+    return energy, features, inside, (r, unit, angular, passes)
 
 
 def _slopes(model: CartesianACE, kept, by_features, index, counts) -> Tensor:
     """Slopes (N, K, 3) of the sum of energies, and of what else the features do."""
-    r, unit, angular, waves, bends, passes = kept
+    r, unit, angular, passes = kept
     layers = [cast(Layer, layer) for layer in model.layers]
-    by_angular, by_waves = torch.zeros_like(angular), torch.zeros_like(waves)
+    by_angular, by_r = torch.zeros_like(angular), torch.zeros_like(r)
     for number in reversed(range(len(layers))):
-        radial, sent, learned, kept = passes[number]
+        radial, along, learned, kept = passes[number]
         back, by_before = _back(layers[number], kept, by_features, counts)
         by_radial = torch.bmm(angular, back.transpose(1, 2))
-        by_angular = by_angular + torch.bmm(radial, back)
-        if not number:
-            own = by_radial.unflatten(-1, (model.n_species, -1))
-            by_waves = by_waves + (own * sent.unsqueeze(-1)).sum(-2)
-            break
-        by_waves = by_waves + (by_radial * sent) @ model.waves[number - 1].T
-        by_sent = (by_radial * learned).flatten(0, 1)
-        by_sent = torch.zeros_like(radial[:, 0]).index_add(0, index.flatten(), by_sent)
-        send = cast(nn.Linear, model.send[number - 1])
-        by_features = by_features + by_before + by_sent @ send.weight
+        by_angular = torch.baddbmm(by_angular, radial, back)
+        by_r = by_r + torch.einsum("nkc,nkc->nk", by_radial, along)
+        if number:
+            by_sent = by_radial.mul_(learned).flatten(0, 1)
+            by_sent = torch.zeros_like(radial[:, 0]).index_add(
+                0, index.flatten(), by_sent
+            )
+            send = cast(nn.Linear, model.send[number - 1])
+            by_features = by_features + by_before + by_sent @ send.weight
     across = _through_directions(unit, by_angular)
-    along = (by_waves * bends).sum(-1, keepdim=True)
-    along = along - (unit * across).sum(-1, keepdim=True) / r.unsqueeze(-1)
-    return across / r.unsqueeze(-1) + unit * along
+    by_r = by_r.unsqueeze(-1) - (unit * across).sum(-1, keepdim=True) / r.unsqueeze(-1)
+    return across / r.unsqueeze(-1) + unit * by_r
 
 
 def _waves(model: CartesianACE, r: Tensor) -> tuple[Tensor, Tensor]:
