@@ -10,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 #: Okabe & Ito's palette (distinguishable under every common colour blindness).
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
@@ -97,3 +98,11 @@ def to_svg(figure: Figure, name: str) -> str:
     # Text glyphs and clip paths are referred to by id; the page holds many figures.
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", svg)
     return svg.replace("<svg ", f'<svg role="img" aria-label="{name}" ', 1)
+
+
+def plain_log(*axes) -> None:
+    """Label logarithmic axes (``ax.xaxis``) with plain numbers: 10, 30, 100."""
+    for axis in axes:
+        axis.set_major_locator(LogLocator(subs=(1, 3)))
+        axis.set_major_formatter(FormatStrFormatter("%g"))
+        axis.set_minor_formatter(NullFormatter())

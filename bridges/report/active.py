@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ...core.page import Page
-from ...core.style import BLACK, BLUE, GREEN, ORANGE, finish, panels, to_svg
+from ...core.style import BLACK, BLUE, GREEN, ORANGE, finish, panels, plain_log, to_svg
 
 
 def active_page(config, oracle: str, rounds: Sequence, settings) -> Page:
@@ -80,6 +80,7 @@ def _curves(rounds: Sequence) -> Figure:
             label="held out")  # fmt: skip
     ax.plot(at, [1e3 * r.surprise[1] for r in new], "s--", color=ORANGE, label="new")
     ax.set_yscale("log")
+    plain_log(ax.yaxis)
     finish(ax, "Force errors", "labels", "force RMSE (meV/A)")
     ax = axes[1]
     ax.axhline(95, color=BLACK, lw=0.8, ls=":", label="promised")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from ...atomistic.potential.uncertainty import LEVELS
 from ...atomistic.uncertainty.summary import GROUPS, LARGE
 from ...core.page import Page
-from ...core.style import BLACK, SPECIES_COLOURS, finish, panels, to_svg
+from ...core.style import BLACK, SPECIES_COLOURS, finish, panels, plain_log, to_svg
 
 MARKS = "osD^vP"
 HEAD = (
@@ -107,6 +107,7 @@ def reliability(rows: Sequence[dict], curves: dict) -> Figure:
     ends = [min(points["std"]), max(points["std"])]
     right.plot(ends, ends, color=BLACK, lw=0.8, ls=":", zorder=4)
     floor = 0.01 * np.median(points["error"])
+    plain_log(right.xaxis, right.yaxis)
     right.set_ylim(bottom=max(floor, min(points["error"]) or floor))
     finish(right, "Errors and standard deviations", "standard deviation (meV/Å)",
            "error of a component, rms (meV/Å)", legend=False)  # fmt: skip
