@@ -101,8 +101,10 @@ def to_svg(figure: Figure, name: str) -> str:
 
 
 def plain_log(*axes) -> None:
-    """Label logarithmic axes (``ax.xaxis``) with plain numbers: 10, 30, 100."""
+    """Label logarithmic axes (``ax.xaxis``), drawn, with plain numbers: 10, 20, 50."""
     for axis in axes:
-        axis.set_major_locator(LogLocator(subs=(1, 3)))
+        low, high = axis.get_view_interval()
+        between = (1, 2, 5) if high < 50 * low else (1, 3) if high < 1e4 * low else (1,)
+        axis.set_major_locator(LogLocator(subs=between))
         axis.set_major_formatter(FormatStrFormatter("%g"))
         axis.set_minor_formatter(NullFormatter())
