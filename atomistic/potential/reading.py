@@ -113,11 +113,10 @@ def _labels(path: Path) -> Iterator[tuple[Atoms, Mapping[str, Any]]]:
     from ..labels.sets import read_labels  # which groups its frames as here
 
     for label in read_labels(path):
-        values = {"energy": label.energy, "forces": label.forces}
-        yield (
-            label.atoms(),
-            values | ({} if label.stress is None else {"stress": label.stress}),
-        )
+        yield label.atoms(), {
+            Keys.energy: label.energy, Keys.forces: label.forces,
+            Keys.stress: label.stress, Keys.total_charge: label.charge,
+        }  # fmt: skip
 
 
 def _ase(path: Path) -> Iterator[tuple[Atoms, Mapping[str, Any]]]:

@@ -138,12 +138,14 @@ def test_structures_need_no_labels(tmp_path):
 def test_a_set_is_training_data(made, tmp_path):
     """Read from the file as `labelled_frames` makes them; with stress where it has it."""
     path, labels = tmp_path / "set.safetensors", succeeded(made[1])
+    ion = cluster(8, "OHHH")
+    ion.info["total_charge"] = 1
+    labels += Labeller(TOY, LabelStore(tmp_path / "ion")).label([ion])
     write_labels(path, labels)
     frames = [label.atoms() for label in labels]
-    for found, wanted in zip(
-        read_labelled(path, Keys(energy="other")),
-        labelled_frames(frames, labels, "toy"), strict=True,
-    ):  # fmt: skip
+    sets = read_labelled(path, Keys(energy="other"))
+    assert [ds.attrs.get("charge_number", 0) for ds in sets] == [0, 0, 1]
+    for found, wanted in zip(sets, labelled_frames(frames, labels, "toy"), strict=True):
         xr.testing.assert_equal(found, wanted)
     assert [len(atoms) for atoms in read_structures(path)] == [len(a) for a in frames]
     for atoms, label in zip(read_frames(path)[:4], labels[:4], strict=True):
