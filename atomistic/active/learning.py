@@ -29,7 +29,7 @@ from ..potential.train import TrainingResult, train
 from ..uncertainty import calibrate, coverage, with_uncertainty
 from ..uncertainty.responses import features_of
 from .exploration import Event, Exploration, explore
-from .kept import claim, packed, read_round, unpacked
+from .kept import claim, digest, packed, read_round, unpacked
 from .selection import farthest
 from .settings import ActiveSettings, Round
 from .walkers import Mover, started, system_of
@@ -84,7 +84,7 @@ def learn(
     Raises
     ------
     InputError
-        When starts are not of one system, or the folder is of other settings.
+        When starts are not of one system, or the folder is of others or other settings.
     StageError
         When too many labels fail, or bounds are passed at once, round after round.
     """
@@ -119,7 +119,7 @@ class _Loop:
         self.folder = Path(folder)
         claim(self.folder / "learning.json", "learning of other settings", {
             "settings": asdict(s), "oracle": labeller.settings,
-            "species": list(self.system.species),
+            "species": list(self.system.species), "start": self._begun_with(),
         })  # fmt: skip
         self.frames = self._first()
         self.walkers = {
@@ -131,6 +131,11 @@ class _Loop:
         self.last: _Learned | None = None
         self.rounds: list[Round] = []
         self.labels = self.failed = 0
+
+    def _begun_with(self) -> str:
+        """Rounds that are kept are those of these structures."""
+        s, x = self.system, np.array([a.positions for a in self.starts])
+        return digest(x, s.box, np.array(s.pbc), np.array(s.charge))
 
     def _first(self) -> list[np.ndarray]:
         """Starts with random displacements."""

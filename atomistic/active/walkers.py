@@ -65,16 +65,23 @@ def system_of(starts: Sequence[Atoms]) -> System:
     Raises
     ------
     InputError
-        When there is none, or they differ in atoms, cell or charge.
+        When there is none, or they differ in atoms, cell, periodicity or charge.
     """
     if not starts:
         raise InputError("structures to start from", wanted="one or more", got="none")
     first = starts[0]
     for other in starts[1:]:
-        same = list(other.symbols) == list(first.symbols)
-        if not same or not np.allclose(other.cell.array, first.cell.array):
-            raise InputError("structures to start from", wanted="the same atoms and cell",
-                             got=f"{first.symbols} and {other.symbols}")  # fmt: skip
+        same = (
+            list(other.symbols) == list(first.symbols)
+            and np.allclose(other.cell.array, first.cell.array)
+            and (other.pbc == first.pbc).all()
+            and total_charge(other.info) == total_charge(first.info)
+        )
+        if not same:
+            raise InputError(
+                "structures to start from", wanted="the same atoms and cell, periodic "
+                "directions and charge", got=f"{first.symbols} and {other.symbols}",
+            )  # fmt: skip
     a, b, c = map(bool, first.pbc)
     return System(tuple(first.symbols), first.get_masses(), first.cell.array.copy(),
                   (a, b, c), total_charge(first.info))  # fmt: skip

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 from ase import Atoms
 
-from ..active.kept import claim
+from ..active.kept import claim, digest
 from ..labels import Labeller
+from ..oracle import total_charge
 from ..potential.potential import Potential
 from .settings import ProductionSettings
 
@@ -33,8 +32,9 @@ def claimed(
     """
     claim(folder / RUN, "another run", {
         "settings": asdict(settings), "potential": _digest_of(potential),
-        "start": _digest(start.numbers, start.positions, start.cell.array, start.pbc,
-                         start.get_velocities()),
+        "start": digest(start.numbers, start.positions, start.cell.array, start.pbc,
+                        start.get_velocities()),
+        "charge": total_charge(start.info),
         "oracle": oracle and oracle.settings,
     })  # fmt: skip
 
@@ -42,11 +42,4 @@ def claimed(
 def _digest_of(potential: Potential) -> str:
     tensors = {k: v.cpu().numpy() for k, v in potential.model.state_dict().items()}
     tensors |= potential.calibrated().tensors()
-    return _digest(*(tensors[k] for k in sorted(tensors)))
-
-
-def _digest(*arrays: np.ndarray) -> str:
-    found = hashlib.sha256()
-    for a in map(np.ascontiguousarray, arrays):
-        found.update(f"{a.dtype.str} {a.shape}\n".encode() + a.tobytes())
-    return found.hexdigest()
+    return digest(*(tensors[k] for k in sorted(tensors)))

@@ -258,9 +258,16 @@ def test_other_settings_other_atoms_and_broken_oracles_are_refused(learned, tmp_
     with pytest.raises(InputError, match="learning of other settings"):
         learn([water()], labeller(folder / "labels"), replace(SETTINGS, horizon=70.0),
               folder / "run")  # fmt: skip
+    with pytest.raises(InputError, match="another start"):
+        learn([Atoms("OHH", 1.1 * water().positions)], labeller(folder / "labels"),
+              SETTINGS, folder / "run")  # fmt: skip
     with pytest.raises(InputError, match="the same atoms and cell"):
         learn([water(), Atoms("HHO", water().positions)], labeller(tmp_path), SETTINGS,
               tmp_path / "a")  # fmt: skip
+    ion = water()
+    ion.info["total_charge"] = 1
+    with pytest.raises(InputError, match="and charge"):
+        system_of([water(), ion])
     with pytest.raises(StageError, match="32 of 32 labels failed"):
         learn([water()], labeller(tmp_path / "b", Broken), SETTINGS, tmp_path / "c")
 

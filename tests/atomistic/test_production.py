@@ -491,3 +491,7 @@ def test_a_folder_is_of_one_run(learned, tmp_path):
         run(learned, tmp_path, answer="stop", trigger=LOOSE, length=70.0)
     with pytest.raises(InputError, match="another start"):
         run(learned, tmp_path, answer="stop", trigger=LOOSE, start=water(BENT + 0.1))
+    ion = water()
+    ion.info["total_charge"] = 1
+    with pytest.raises(InputError, match="another charge"):
+        run(learned, tmp_path, answer="stop", trigger=LOOSE, start=ion)
