@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 from ase import Atoms
 
-from ...core.artefact import replacing, write_json
+from ...core.artefact import read_json, replacing, write_json
 from ...core.errors import StageError
 from ...core.md import store, stored
 from ...core.progress import Show
@@ -25,7 +25,7 @@ from ...core.units import ANGSTROM, EV
 from ..labels import Label, Labeller, labelled_frames
 from ..potential import Potential, load_potential, save_potential
 from ..potential.data import load_frames
-from ..potential.train import TrainingResult, train
+from ..potential.train import STATE, TrainingResult, stored_note, train
 from ..uncertainty import calibrate, coverage, with_uncertainty
 from ..uncertainty.responses import features_of
 from .exploration import Event, Exploration, explore
@@ -45,6 +45,8 @@ LOOSE = 2.0
 #: Rounds in a row in which every walker fires at once, after which bounds are wrong.
 STUCK = 4
 POTENTIAL, WALK = "potential.safetensors", "walk.npz"
+#: CPU seconds of a training and its calibration, whichever processes they were in.
+SPENT = "spent.json"
 
 
 def learn(
@@ -159,16 +161,16 @@ class _Loop:
         here = self.folder / f"round-{len(self.rounds):03d}"
         here.mkdir(exist_ok=True)
         surprise = self._label()
-        begun = time.process_time()
         self.last = learned = self._learn(here)
         kept = stored(here / WALK)
         if kept is None:
+            begun = time.process_time()
             found, chosen = self._walk(learned)
             ended = Round(
                 len(self.rounds), self.labels, self.failed, learned.force_rmse, surprise,
                 tuple(e.verdict.reason for e in found.events if e.stopped), found.passed,
                 found.highest.force, found.highest.energy, not found.events,
-                time.process_time() - begun,
+                read_json(here / SPENT)["cpu_s"] + time.process_time() - begun,
             )  # fmt: skip
             write_json(here / "round.json", asdict(ended))
             kept = packed(found.walkers, chosen)
@@ -200,15 +202,17 @@ class _Loop:
 
     def _learn(self, here: Path) -> _Learned:
         """Train, from the weights of the round before, and calibrate."""
-        s, before = self.s.training, None
+        begun, s, before = time.process_time(), self.s.training, None
         if self.last is not None:
             s = replace(s, steps=self.s.warm_steps, learning_rate=self.s.warm_rate)
             before = self.last.result
+        # Of processes that were killed in it.
+        spent = stored_note(here / STATE)["cpu"] if (here / STATE).is_file() else 0.0
         result = train(
             self.training, self.held_out, s, here, self._telling("training"), before
         )
         path = here / POTENTIAL
-        if not path.is_file():
+        if not (path.is_file() and (here / SPENT).is_file()):
             validity = {"frames": len(self.training), "oracle": self.labeller.oracle.name}
             bare = here / "bare.safetensors"
             save_potential(bare, result, validity)
@@ -216,6 +220,8 @@ class _Loop:
                           heads=self.s.heads)  # fmt: skip
             save_potential(path, result, validity, u)
             bare.unlink()
+            spent += time.process_time() - begun
+            write_json(here / SPENT, {"cpu_s": spent})
         return _Learned(result, load_potential(path))
 
     def _walk(self, learned: _Learned) -> tuple[Exploration, list[np.ndarray]]:

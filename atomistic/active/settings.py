@@ -79,8 +79,8 @@ class Round:
     done
         Whether the whole horizon passed without a trigger.
     cpu_s
-        CPU seconds of training, calibration and walks, without labels; of this process
-        alone, if another was killed in the round.
+        CPU seconds of training, calibration and walks, without labels; also of processes
+        that were killed in its training, without walks that were walked again.
     """
 
     number: int

@@ -1,5 +1,6 @@
 """Active learning: walkers, triggers, the choice of frames, and the loop on springs."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -251,6 +252,24 @@ def test_killed_and_taken_up_it_ends_equal_without_a_label_twice(learned, tmp_pa
     assert Springs.calls == rounds[-1].labels
     for a, b in zip(whole.model.parameters(), potential.model.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_what_a_round_cost_outlives_a_kill_in_its_walk(tmp_path, monkeypatch):
+    right, short = learning.explore, replace(SETTINGS, most_rounds=1)
+
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    heard, given = [], ([water()], labeller(tmp_path / "labels"), short, tmp_path)
+    monkeypatch.setattr(learning, "explore", killed)
+    begun = time.process_time()
+    with pytest.raises(KeyboardInterrupt):
+        learn(*given)
+    first = time.process_time() - begun
+    monkeypatch.setattr(learning, "explore", right)
+    learn(*given, heard=heard.append)
+    # Labels are not in it: of springs they cost next to nothing.
+    assert 0.7 * first < heard[0].cpu_s < time.process_time() - begun
 
 
 def test_other_settings_other_atoms_and_broken_oracles_are_refused(learned, tmp_path):
