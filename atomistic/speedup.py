@@ -1,6 +1,7 @@
 """What a learned potential saves, with its labels and its training paid for.
 
-S(N) = N t_oracle / (n_labels t_label + t_training + N t_model), all in CPU seconds.
+S(N) = N t_oracle / (n_labels t_label + t_failed + t_training + N t_model), all in CPU
+seconds.
 Where a label costs what a step of the oracle costs, S is below N / n_labels whatever the
 potential; and below t_oracle / t_model whatever N.
 """
@@ -27,17 +28,20 @@ class Costs:
         Of each label, shape (n,): all were spent.
     training
         Of the training.
+    failed
+        Of configurations that got no label.
     """
 
     oracle: np.ndarray
     model: np.ndarray
     labels: np.ndarray
     training: float
+    failed: float = 0.0
 
     @property
     def spent(self) -> float:
         """Before the first step, s."""
-        return float(np.sum(self.labels)) + self.training
+        return float(np.sum(self.labels)) + self.failed + self.training
 
     def medians(self, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Of a step of the oracle and of the model, shapes (R + 1,).

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..atomistic.labels import Label, LabelStore, read_labels
+import numpy as np
+
+from ..atomistic.labels import Failed, Label, LabelStore, read_labels
 from ..atomistic.named_oracle import CodeOracle, NamedOracle, OracleSpec, canonical
 from ..atomistic.potential.reading import read_structures
 from ..atomistic.potential.train import STATE, stored_note
@@ -105,12 +107,14 @@ def accounted(
     request: Request,
     oracle: OracleSpec,
     labels: list[Label],
-    failures: int,
+    failures: list[Failed],
     training: float,
     found: Timings,
 ) -> dict:
     """Figures of given timings; see `speedup`."""
-    costs = Costs(found.oracle, found.model, [x.cpu_s for x in labels], training)  # type: ignore[arg-type]
+    failed = float(sum(x.cpu_s for x in failures))
+    costs = Costs(found.oracle, found.model, np.array([x.cpu_s for x in labels]),
+                  training, failed)  # fmt: skip
     (asked,) = costs.speedups([request.steps])
     even, (oracle_s, model_s) = costs.break_even, costs.medians()
     return {
@@ -123,7 +127,7 @@ def accounted(
             "oracle_cold_s": found.cold,
             "model_s": float(model_s[0]), "model_all_s": found.model.tolist(),
             "labels": len(labels), "labels_s": float(sum(x.cpu_s for x in labels)),
-            "training_s": training,
+            "failed_s": failed, "training_s": training,
         },
         "break_even": even, "limit": costs.limit, "asked": asked,
         "rows": costs.speedups(sorted({*DECADES, request.steps})),
@@ -153,12 +157,12 @@ def _warning(name: str) -> str:
     )
 
 
-def _labels(path: Path) -> tuple[list[Label], int]:
-    """Labels, and how many configurations failed."""
-    failures = 0
+def _labels(path: Path) -> tuple[list[Label], list[Failed]]:
+    """Labels, and configurations that failed."""
+    failures: list[Failed] = []
     if path.is_dir():
         store = LabelStore(path)
-        labels, failures = list(store), len(store.failures())
+        labels, failures = list(store), store.failures()
     else:
         labels = read_labels(path)
     if not labels or not sum(label.cpu_s for label in labels) > 0:
@@ -197,7 +201,7 @@ def _training(request: Request) -> float:
 
 
 def _notes(
-    oracle: OracleSpec, labels: list[Label], failures: int, found: Timings, even
+    oracle: OracleSpec, labels: list[Label], failures: list[Failed], found: Timings, even
 ) -> list[str]:
     """What a reader must know to take the figures for what they are."""
     n, notes = len(labels), []
@@ -218,7 +222,9 @@ def _notes(
             f"timed on {processor()}."
         )
     if failures:
-        notes.append(f"{failures} configurations failed; their cost is not known.")
+        spent = sum(x.cpu_s for x in failures)
+        notes.append(f"{len(failures)} configurations failed: {spent:.4g} s, counted; "
+                     "what processes that died had spent is not known.")  # fmt: skip
     mean = sum(x.cpu_s for x in labels) / n
     if mean < found.oracle.mean():
         notes.append(

@@ -85,6 +85,7 @@ def _costs(found: dict) -> list[tuple[str, str]]:
          f"{len(c['oracle_all_s'])}; the first, cold, {c['oracle_cold_s']:.4g} s)"),
         ("step of the potential", f"{c['model_s']:.4g} s ({engine})"),
         ("labels", f"{c['labels_s']:.4g} s for {c['labels']}"),
+        *([("failures", f"{c['failed_s']:.4g} s")] if c["failed_s"] else []),
         ("training", f"{c['training_s']:.4g} s"),
     ]  # fmt: skip
 

@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.io import write
 from potentials import molecules, untrained
 
-from mesobridge.atomistic.labels import Label, LabelStore, label_key, write_labels
+from mesobridge.atomistic.labels import Failed, Label, LabelStore, label_key, write_labels
 from mesobridge.atomistic.named_oracle import CodeOracle, NamedOracle
 from mesobridge.atomistic.speedup import Costs
 from mesobridge.atomistic.timing import Task, Timings, timings
@@ -196,7 +196,8 @@ def test_cheap_oracles_are_refused_or_told_first(folder, mesobridge):
 def found_of(oracle, labels, cheap=None, model=0.001):
     t = Timings(np.full(5, 2.0), 5.0, np.full(5, model), cheap)
     request = Request(Path("p"), Path("s"), Path("l"), steps=10)
-    return accounted(request, oracle, labels, 3, 10.0, t)
+    failures = [Failed("", Atoms(), "no SCF", 2, 7.0)] * 3
+    return accounted(request, oracle, labels, failures, 10.0, t)
 
 
 def test_what_a_reader_must_know_is_said():
@@ -206,7 +207,9 @@ def test_what_a_reader_must_know_is_said():
     text = "\n".join(speedup_lines(found))
     assert "another oracle" not in text
     assert "speed-up    none over 10 steps" in text  # as many labels
-    assert "3 configurations failed" in text
+    assert "3 configurations failed: 21 s, counted" in text
+    asked = found["asked"]["speedup"]  # 10 steps of 2 s; 10 labels of 3 s
+    assert asked == pytest.approx(20 / (30 + 21 + 10 + 0.01))
     text = "\n".join(speedup_lines(found_of(other, labels)))
     assert "10 of 10 labels are of another oracle" in text
     assert "pbe/def2-svp" in text
@@ -243,10 +246,13 @@ def test_a_store_is_counted(folder, mesobridge):
     store = LabelStore("store")
     for k in range(4):
         store.put(label({"kind": "code", "name": "mine", "version": "1"}, 2.0, k))
+    lost = Atoms("H", info={"total_charge": 0.0})
+    store.quarantine(Failed("ab" * 32, lost, "no SCF", 2, 5.0), {})
     given = (*ASKED, "--labels", "store", "--json", "s.json")
     assert mesobridge("speedup", *given)[0] == 0
     found = json.loads(Path("s.json").read_text())
     assert (found["costs"]["labels"], found["costs"]["labels_s"]) == (4, 8.0)
+    assert found["costs"]["failed_s"] == 5.0
     assert any("of another oracle" in note and "mine" in note for note in found["notes"])
 
 
