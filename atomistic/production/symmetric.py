@@ -78,5 +78,5 @@ def symmetric_step(
         # Secant: the step that is wanted hardly depends on the one that was taken.
         slope = -1.0 if before is None else (off - before[1]) / (h - before[0])
         before = h, off
-        h -= off / min(max(slope, -2.0), -0.5)
+        h = min(max(h - off / min(max(slope, -2.0), -0.5), SHRINK * longest), longest)
     return found

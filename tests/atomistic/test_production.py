@@ -124,6 +124,24 @@ def test_shrinking_steps_conserve_energy_where_long_ones_do_not():
     assert abs(steps.conserved(path[-1]) - steps.conserved(first)) < 0.2
 
 
+def test_no_trial_of_a_step_leaves_what_steps_may_be():
+    """A density that is high halfway and lower beyond once led to a negative step."""
+    tried = []
+
+    def move(h):
+        tried.append(h)
+        return Walker(np.zeros((1, 3)), np.zeros((1, 3))), h
+
+    def there(h):
+        return np.interp(h, [0.0, 0.5, 0.6, 1.0], [1.0, 7.0, 7.0, 7 / 3])
+
+    found = symmetric.symmetric_step(move, 1.0, there, 1.0)
+    assert found[2] > 0
+    assert tried[:2] == [1.0, pytest.approx(0.6)]
+    assert min(tried) >= symmetric.SHRINK
+    assert max(tried) <= 1
+
+
 def test_steps_cost_one_evaluation_where_forces_are_soft():
     steps, first = colliding("shrink", timestep=0.2)
     path = gone(steps, first, 50)
