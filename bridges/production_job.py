@@ -92,7 +92,8 @@ def run_production(
             found = produce(start, learned, settings, folder, labeller, tell=tell)
             display.log("ended", **asdict(found))
         except StageError:
-            _report(config, folder, Produced(**read_json(folder / SUMMARY)))
+            if (folder / SUMMARY).is_file():  # else labels could not even begin
+                _report(config, folder, Produced(**read_json(folder / SUMMARY)))
             raise
         _report(config, folder, found)
     return folder, found

@@ -128,6 +128,15 @@ def test_a_run_that_fails_leaves_a_report(folder, tmp_path):
     assert "ran away" in (tmp_path / "water" / "report.html").read_text()
 
 
+def test_an_oracle_that_cannot_begin_is_told_as_such(folder, tmp_path, monkeypatch):
+    def label(self, frames):
+        raise StageError("a process for labels died before it began one")
+
+    monkeypatch.setattr(production_job.Labeller, "label", label)
+    with pytest.raises(StageError, match="died before it began"):
+        run_production(folder / "produce.toml", tmp_path, oracle=ORACLE, quiet=True)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
