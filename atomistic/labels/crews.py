@@ -46,14 +46,13 @@ class Crew(Protocol):
 
 
 class Alone:
-    """The process that asks."""
+    """The process that asks; `made` keeps its calculator, as of `work`."""
 
     size = 1
 
-    def __init__(self, oracle: OracleSpec):
-        self._oracle = oracle
+    def __init__(self, oracle: OracleSpec, made: dict):
+        self._oracle, self._made = oracle, made
         self._done: list[tuple[Job, Answer]] = []
-        self._made: dict = {}
 
     def start(self, job: Job) -> None:
         """Make a label."""

@@ -86,6 +86,7 @@ class Labeller:
         self.store, self.processes, self.timeout = store, processes, timeout
         self.retries, self.executor = retries, executor
         self.settings = canonical(self.oracle.settings())
+        self._calculators: dict = {}  # one label at a time starts warm as well
 
     def label(
         self, frames: Sequence[Atoms], progress: Show = None, *, again: bool = False
@@ -169,7 +170,7 @@ class Labeller:
             return Borrowed(self.oracle, self.executor, self.processes)
         size = min(self.processes, wanted)
         if self.processes == 1 and self.timeout is None:
-            return Alone(self.oracle)
+            return Alone(self.oracle, self._calculators)
         return Processes(self.oracle, size, self.timeout)
 
     def _filled(self, crew: Crew, todo: deque[Job], found: dict) -> Iterator[str]:

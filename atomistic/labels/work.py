@@ -91,6 +91,8 @@ def work(oracle: OracleSpec, job: Job, made: dict | None = None, begun=None) -> 
         reason = str(exc)
     except Exception as exc:  # calculators raise what they like
         reason = f"{type(exc).__name__}: {exc}"
+    if results is None and not hopeless:
+        del made[job.settings]  # what it was left in is not known
     return Answer(
         results, reason, cpu_seconds() - cpu, time.perf_counter() - wall,
         _versions(oracle, calculator), hopeless,

@@ -51,6 +51,22 @@ def check(labels, frames):
         assert (label.atoms().positions == atoms.positions).all()
 
 
+def test_one_calculator_makes_labels_one_by_one_until_it_fails(store):
+    made = []
+
+    def make():
+        made.append(toy.Toy())
+        return made[-1]
+
+    labeller = Labeller(CodeOracle(make, "toy", "1"), store, retries=0)
+    for seed in range(3):
+        labeller.label([cluster(seed)])
+    assert len(made) == 1
+    assert isinstance(labeller.label([cluster(3, "HHe")])[0], Failed)
+    labeller.label([cluster(4)])
+    assert len(made) == 2
+
+
 def test_labels_are_made_once_and_come_in_order(store, calls):
     frames = [cluster(i) for i in range(5)]
     first = Labeller(TOY, store).label([*frames, frames[2]])
@@ -196,7 +212,7 @@ def test_a_failure_that_passes_is_a_label(store):
         return made[-1]
 
     oracle, frames = CodeOracle(make, "flaky", "1"), [cluster(0), cluster(1)]
-    (failed, _) = Labeller(oracle, store, retries=0).label(frames)
+    (failed,) = Labeller(oracle, store, retries=0).label(frames[:1])
     assert failed.attempts == 1
     assert len(made) == 1
     made.clear()
