@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.io import write
 
 from ...core.artefact import replacing, told
+from ...core.errors import InputError
 from ..potential.evaluation import Evaluation
 
 EVENTS = "events.jsonl"
@@ -25,11 +26,21 @@ class EventLog:
         Of the run.
     size
         Bytes that count: what a killed run wrote after it was last kept is written again.
+
+    Raises
+    ------
+    InputError
+        When there are fewer: lines were lost.
     """
 
     def __init__(self, folder: Path, size: int):
         self.folder, self.path, self.size = folder, folder / EVENTS, size
         with told(self.path), open(self.path, "ab") as handle:
+            if handle.tell() < size:
+                raise InputError(
+                    f"{self.path} lacks lines", wanted=f"{size} bytes or more, as the "
+                    "run left it", got=str(handle.tell()), mend="another folder",
+                )  # fmt: skip
             handle.truncate(size)
 
     def add(self, event: dict) -> None:

@@ -513,3 +513,13 @@ def test_a_folder_is_of_one_run(learned, tmp_path):
     ion.info["total_charge"] = 1
     with pytest.raises(InputError, match="another charge"):
         run(learned, tmp_path, answer="stop", trigger=LOOSE, start=ion)
+
+
+def test_a_log_that_lost_lines_is_told(learned, tmp_path):
+    given = {"trigger": Trigger(force=1e-4), "length": 20.0}
+    run(learned, tmp_path, **given)
+    whole = (tmp_path / "events.jsonl").read_bytes()
+    (tmp_path / "events.jsonl").write_bytes(whole[:-10])
+    with pytest.raises(InputError, match="lacks lines"):
+        run(learned, tmp_path, **given)
+    assert (tmp_path / "events.jsonl").read_bytes() == whole[:-10]
