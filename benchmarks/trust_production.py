@@ -57,8 +57,9 @@ T, STEP = 300.0, 0.5
 #: What is asked of runs through surprises, and where calls are counted; meV per atom.
 ASKED, BUDGETS = 2.0, (4.0, 2.0, 1.0)
 KINDS = ("sudden heating", "close pair", "stretched bond")
-#: Steps between corrections that are compared with.
-INTERVALS = (1, 2, 4, 8, 16, 32, 64, 128)
+#: Steps between corrections that are compared with; the last is longer than any run, so
+#: that no error is compared with more calls than it takes.
+INTERVALS = (1, 2, 4, 8, 16, 32, 64, 128, 512, 4096)
 #: Of the parts of runs that are to be accurate one by one, fs.
 PART = 40.0
 
