@@ -99,18 +99,24 @@ class _Run:
         self.system, self.potential = system_of([start]), potential
         self.asks = s.answer == "correct"
         claimed(folder, start, potential, s, oracle if self.asks else None)
-        self.steps = Steps(Mover(self.system, potential, s.motion), s)
+        self.start = start
+        self.steps = self._steps(0)
         self.parts: list[dict] = []
         while (part := stored(self._segment_path())) is not None:
             self.parts.append(part)
         self.rows: list[tuple] = []
-        self.start = start
         self.now: State
         self.course: Course
         if self.parts:
             self.now, self.course = unpacked(self.parts[-1])
             self.steps.evaluations = self.course.evaluations
         self.log = EventLog(folder, self.course.log if self.parts else 0)
+
+    def _steps(self, evaluations: int) -> Steps:
+        """With neighbour lists that are new."""
+        mover = Mover(self.system, self.potential, self.s.motion)
+        begun = self.system.kinetic(self.start.get_velocities() * units.fs)
+        return Steps(mover, self.s, evaluations, begun)
 
     def _segment_path(self) -> Path:
         return self.folder / "segments" / f"{len(self.parts):05d}.npz"
@@ -154,8 +160,7 @@ class _Run:
     def _segment(self) -> None:
         """Go on to a trusted moment some steps ahead, and keep it."""
         # Neighbour lists are new, as they are after a kill: other orders, other bits.
-        mover = Mover(self.system, self.potential, self.s.motion)
-        self.steps = Steps(mover, self.s, self.steps.evaluations)
+        self.steps = self._steps(self.steps.evaluations)
         self.trusted, until = self.now, self.now.walker.age + self.s.segment
         while self.course.lag or not (self.now.walker.age >= until or self._over):
             self._advance()

@@ -29,11 +29,14 @@ class Steps:
         What moves and in what; settings.
     evaluations
         Of the potential, so far.
+    begun
+        Energy of motion at the start, eV: a run may cool.
     """
 
     mover: Mover
     s: ProductionSettings
     evaluations: int = 0
+    begun: float = 0.0
 
     @property
     def system(self) -> System:
@@ -102,7 +105,8 @@ class Steps:
         if not all(np.isfinite(value).all() for value in numbers):
             return "not finite"
         thermal = 1.5 * len(state.std) * KB * self.s.motion.temperature
-        hot = self.system.kinetic(state.walker.v) > MAX_HEAT * thermal
+        usual = max(thermal, self.begun)
+        hot = self.system.kinetic(state.walker.v) > MAX_HEAT * usual
         return "hot" if hot else ""
 
     def conserved(self, state: State) -> float:

@@ -13,13 +13,21 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import xarray as xr
+from ase import units
 from ase.io import read
 from molecules import spring_energy
 from produced import BENT, KILLED, learned_springs, run, water
 
 import mesobridge
 from mesobridge.atomistic.active import Motion, Trigger
-from mesobridge.atomistic.active.walkers import ACCELERATION, Mover, System, Walker
+from mesobridge.atomistic.active.walkers import (
+    ACCELERATION,
+    Mover,
+    System,
+    Walker,
+    started,
+    system_of,
+)
 from mesobridge.atomistic.potential import Evaluation, load_potential
 from mesobridge.atomistic.production import ProductionSettings, produce, symmetric
 from mesobridge.atomistic.production import run as running
@@ -513,6 +521,16 @@ def test_a_folder_is_of_one_run(learned, tmp_path):
     ion.info["total_charge"] = 1
     with pytest.raises(InputError, match="another charge"):
         run(learned, tmp_path, answer="stop", trigger=LOOSE, start=ion)
+
+
+def test_a_run_may_cool(learned, tmp_path):
+    """A start of thirty times the energy of the thermostat is no blow-up."""
+    start, motion = water(), Motion(10.0, 0.5, 0.05, seed=2)
+    v = started(system_of([start]), replace(motion, temperature=300.0), BENT, 0).v
+    start.set_velocities(v / units.fs)
+    loose = Trigger(force=1e6, energy=1e6)
+    settings = ProductionSettings(motion, 60.0, "stop", loose)
+    assert produce(start, load_potential(learned), settings, tmp_path).ended
 
 
 def test_a_log_that_lost_lines_is_told(learned, tmp_path):
