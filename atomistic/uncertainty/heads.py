@@ -43,11 +43,13 @@ def fit_heads(
         Shape (S,), eV/A.
     """
     square, weight = r.errors.square().sum(1), distance ** (2 * POWER)
-    # A start where heads give the mean square error, and floors a hundredth of it.
-    size = (square.mean() / (r.pulls.square().sum((1, 2)) * weight).mean()).sqrt()
-    first = (0.01 * square.mean() / (3 * weight.mean())).log()
+    # A start where heads give the mean square over the distances, not those of a few far
+    # atoms, which would leave all others too sure; and floors a hundredth of it.
+    near = (square / weight).mean()
     drawn = torch.Generator().manual_seed(seed)
     start = torch.randn(n_heads, r.pulls.shape[2], generator=drawn).double()
+    size = (near / (3 * mean_square(r.pulls, start).mean())).sqrt()
+    first = (0.01 * near / 3).log()
     heads = (size * start).requires_grad_(True)
     floors = first.repeat(n_species).requires_grad_(True)
     optimiser = torch.optim.Adam([

@@ -168,6 +168,22 @@ def test_heads_find_the_spread_that_made_the_errors():
     assert rms == pytest.approx(1, abs=0.05)
 
 
+def test_a_few_far_atoms_do_not_make_the_others_sure():
+    """Where it is highest, errors are of their standard deviations."""
+    rng = torch.Generator().manual_seed(2)
+    pulls = torch.randn(70, 3, 8, generator=rng).double()
+    distance = torch.full((70,), 0.7).double()
+    distance[:3] = 30.0
+    errors = 0.3 * torch.randn(70, 3, generator=rng)  # no larger far away
+    species = torch.zeros(70, dtype=torch.long)
+    r = Responses(pulls.new_zeros(70, 8), pulls, errors.double(), species, species)
+    heads, floor = fit_heads(r, distance, 1, 4, seed=0)
+    variance = distance ** (2 * POWER) * (mean_square(pulls, heads) + floor.square())
+    assert (errors.square().sum(1) / variance / 3).mean().sqrt() == pytest.approx(
+        1, abs=0.03
+    )
+
+
 def test_intervals_hold_what_they_say_whatever_the_errors():
     rng = torch.Generator().manual_seed(5)
 

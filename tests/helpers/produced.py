@@ -74,7 +74,7 @@ def run(path, folder, *, start=None, store=None, **given):
 
 
 #: Of the run that is killed: looks, oracle calls, an unsure stretch.
-KILLED = {"budget": 0.5, "friction": 0.02, "trigger": Trigger(force=0.0075),
+KILLED = {"budget": 0.5, "friction": 0.02, "trigger": Trigger(force=0.02),
           "length": 300.0}  # fmt: skip
 
 if __name__ == "__main__":
