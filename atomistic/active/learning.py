@@ -22,7 +22,7 @@ from ...core.errors import StageError
 from ...core.md import store, stored
 from ...core.progress import Show
 from ...core.units import ANGSTROM, EV
-from ..labels import Label, Labeller, labelled_frames
+from ..labels import Failed, Label, Labeller, labelled_frames
 from ..potential import Potential, load_potential, save_potential
 from ..potential.data import load_frames
 from ..potential.train import STATE, TrainingResult, stored_note, train
@@ -160,7 +160,7 @@ class _Loop:
         """Label, learn, calibrate, walk; or what a round that ended before came to."""
         here = self.folder / f"round-{len(self.rounds):03d}"
         here.mkdir(exist_ok=True)
-        surprise = self._label()
+        surprise = self._label(here)
         self.last = learned = self._learn(here)
         kept = stored(here / WALK)
         if kept is None:
@@ -179,15 +179,21 @@ class _Loop:
         self.rounds.append(read_round(here / "round.json"))
         return self.rounds[-1]
 
-    def _label(self) -> tuple[float, float] | None:
+    def _label(self, here: Path) -> tuple[float, float] | None:
         """Label the frames that were chosen; what the potential before says of them."""
         atoms = [self.system.atoms(x) for x in self.frames]
-        found = self.labeller.label(atoms, self.show)
+        # What failed may succeed after a restart, as long as nothing was learned without.
+        again = not (here / POTENTIAL).is_file()
+        found = self.labeller.label(atoms, self.show, again=again)
         good = [k for k, label in enumerate(found) if isinstance(label, Label)]
-        self.failed += len(found) - len(good)
+        failed = [label for label in found if isinstance(label, Failed)]
+        self.failed += len(failed)
         if len(good) < 0.5 * len(found):
-            raise StageError(f"{len(found) - len(good)} of {len(found)} labels failed",
-                             mend="look at what the store says of them")  # fmt: skip
+            raise StageError(
+                f"{len(failed)} of {len(found)} labels failed", got=failed[-1].reason,
+                mend="mend the oracle and run again: they are tried once more; "
+                f"structures and reasons are in {self.labeller.store.folder}",
+            )  # fmt: skip
         name, new = self.labeller.oracle.name, []
         for k in good:
             new += labelled_frames([atoms[k]], [found[k]], name)

@@ -266,21 +266,28 @@ class _Run:
 
     def _label(self, state: State) -> Label:
         self.course.calls += 1
-        (found,) = self.oracle.label([self.system.atoms(state.walker.x)])
+        # A failure ends the run; one that is in the store ended it before.
+        (found,) = self.oracle.label([self.system.atoms(state.walker.x)], again=True)
         if isinstance(found, Failed):
-            self._stop(f"the oracle failed: {found.reason}", state, failed=True)
+            mend = "mend the oracle and run again: it goes on; the frame is {}"
+            self._stop(
+                f"the oracle failed: {found.reason}", state, failed=True, mend=mend
+            )
         return found
 
     def _each(self, energy: float) -> float:
         """Of an energy in eV, meV per atom."""
         return 1e3 * energy / len(self.system.masses)
 
-    def _stop(self, reason: str, state: State, verdict=None, *, failed: bool) -> None:
+    def _stop(
+        self, reason: str, state: State, verdict=None, *, failed: bool,
+        mend: str = "look at {}; label such frames and train on them",
+    ) -> None:  # fmt: skip
         """End the run here."""
         frame = self._tell(reason, "stop", state, verdict)
         error = StageError(
             f"the run stopped at {state.time:.2f} fs: {reason}",
-            mend=f"look at {self.folder / frame}; label such frames and train on them",
+            mend=mend.format(self.folder / frame),
         )  # fmt: skip
         raise _Stopped(reason, error if failed else None)
 

@@ -287,8 +287,17 @@ def test_other_settings_other_atoms_and_broken_oracles_are_refused(learned, tmp_
     ion.info["total_charge"] = 1
     with pytest.raises(InputError, match="and charge"):
         system_of([water(), ion])
-    with pytest.raises(StageError, match="32 of 32 labels failed"):
-        learn([water()], labeller(tmp_path / "b", Broken), SETTINGS, tmp_path / "c")
+
+
+def test_what_failed_is_told_and_tried_again(tmp_path, monkeypatch):
+    few = replace(SETTINGS, training=replace(SETTINGS.training, steps=20), most_rounds=1)
+    given = [water()], labeller(tmp_path / "labels", Broken), few, tmp_path / "run"
+    with pytest.raises(StageError, match="(?s)32 of 32 labels failed.*energy is NaN"):
+        learn(*given)
+    rounds = []
+    monkeypatch.setattr(Broken, "calculate", Springs.calculate)
+    learn(*given, heard=rounds.append)
+    assert (rounds[-1].labels, rounds[-1].failed) == (32, 0)
 
 
 def test_bounds_that_are_passed_at_once_are_told(tmp_path, monkeypatch):

@@ -445,12 +445,16 @@ def test_an_oracle_that_fails_ends_it(learned, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("no convergence")
 
+    well = Shifted.calculate
     given = {"trigger": Trigger(force=1e-4), "store": tmp_path / "labels"}
     run(learned, tmp_path / "a", length=10.0, **given)
     monkeypatch.setattr(Shifted, "calculate", fail)
     with pytest.raises(StageError, match=r"stopped at 10.50 fs.*no convergence"):
-        run(learned, tmp_path / "b", **given)
+        run(learned, tmp_path / "b", length=15.0, **given)
     assert events(tmp_path / "b")[-1]["frame"]
+    with monkeypatch.context() as mended:
+        mended.setattr(Shifted, "calculate", well)
+        assert run(learned, tmp_path / "b", length=15.0, **given).ended
     with pytest.raises(StageError, match=r"stopped at 0.00 fs.*no convergence"):
         run(learned, tmp_path / "c", start=water(BENT * 1.01), **given)
 
