@@ -75,7 +75,7 @@ def run_learning(
     with run_lock(folder), Display(folder / "run.jsonl", quiet=quiet) as display:
         if not (folder / ROUNDS).exists():
             display.line(f"checking units of {spec.name}")
-            check_oracle(spec, displaced(starts[0]))
+            check_oracle(spec, displaced(starts[0]), n.timeout)
         labeller = Labeller(
             spec, LabelStore(folder / "labels"), processes=n.processes,
             timeout=n.timeout, retries=n.retries,

@@ -80,7 +80,7 @@ def run_production(
             spec = oracle_of(config.oracle, base, oracle, version)
             if not (folder / "segments").exists():
                 display.line(f"checking units of {spec.name}")
-                check_oracle(spec, displaced(start))
+                check_oracle(spec, displaced(start), config.answer.timeout)
             store = LabelStore(folder / "labels")
             labeller = Labeller(spec, store, timeout=config.answer.timeout)
         display.begin("production")

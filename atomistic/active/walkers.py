@@ -65,11 +65,15 @@ def system_of(starts: Sequence[Atoms]) -> System:
     Raises
     ------
     InputError
-        When there is none, or they differ in atoms, cell, periodicity or charge.
+        When there is none, they differ in atoms, cell, periodicity or charge, or are not
+        finite.
     """
     if not starts:
         raise InputError("structures to start from", wanted="one or more", got="none")
     first = starts[0]
+    if not all(np.isfinite([*a.positions, *a.cell.array]).all() for a in starts):
+        raise InputError("structures to start from", wanted="numbers", got="NaN or "
+                         "infinity", mend="look at positions and cell")  # fmt: skip
     for other in starts[1:]:
         same = (
             list(other.symbols) == list(first.symbols)

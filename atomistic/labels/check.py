@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,8 @@ from ...core.errors import InputError
 from ..named_oracle import OracleSpec
 from ..potential.consistency import FACTORS
 from ..potential.stress_units import UNITS
-from .work import Job, work
+from .crews import Alone, Crew, Processes
+from .work import Answer, Job
 
 #: Displacement along the forces (A, of all atoms together) and strain; how far slopes may
 #: be off, and those of the double step from them.
@@ -30,7 +32,9 @@ class Checked:
     stress: float | None
 
 
-def check_oracle(oracle: OracleSpec, atoms: Atoms) -> Checked:
+def check_oracle(
+    oracle: OracleSpec, atoms: Atoms, timeout: float | None = None
+) -> Checked:
     """Refuse an oracle whose forces, or stress, are not what its energies say.
 
     Central differences along the forces, and along the stress if there is one, with two
@@ -43,6 +47,8 @@ def check_oracle(oracle: OracleSpec, atoms: Atoms) -> Checked:
         As of `Labeller`.
     atoms
         Not at rest: forces must tell.
+    timeout
+        As of `Labeller`.
 
     Raises
     ------
@@ -50,25 +56,32 @@ def check_oracle(oracle: OracleSpec, atoms: Atoms) -> Checked:
         Tells the factor and what may explain it; when nothing can be told of these atoms;
         when the oracle fails.
     """
-    made: dict = {}
+    crew: Crew = Alone(oracle) if timeout is None else Processes(oracle, 1, timeout)
 
     def label(x: Atoms) -> dict:
-        answer = work(oracle, Job("", x, ""), made)
-        if answer.fatal is not None:
-            raise answer.fatal
-        if answer.results is None:
-            raise InputError(f"{oracle.name} gives no label", wanted="energy and forces",
-                             got=answer.reason)  # fmt: skip
-        return answer.results
+        crew.start(Job("", x, ""))
+        answers: list[Answer] = []
+        while not answers:
+            answers = [answer for _, answer in crew.finished()]
+        if answers[0].fatal is not None:
+            raise answers[0].fatal
+        if answers[0].results is None:
+            raise InputError(
+                f"{oracle.name} gives no label", wanted="energy and forces",
+                got=answers[0].reason, mend="try it in Python on such a structure",
+            )  # fmt: skip
+        return answers[0].results
 
-    first = label(atoms)
-    found = _forces(oracle.name, atoms, first["forces"], lambda x: label(x)["energy"])
-    if "stress" not in first:
-        return Checked(found, None)
-    stress = voigt_6_to_full_3x3_stress(first["stress"])
-    return Checked(
-        found, _stress(oracle.name, atoms, stress, lambda x: label(x)["energy"])
-    )
+    def energy(x: Atoms) -> float:
+        return label(x)["energy"]
+
+    with closing(crew):
+        first = label(atoms)
+        found = _forces(oracle.name, atoms, first["forces"], energy)
+        if "stress" not in first:
+            return Checked(found, None)
+        stress = voigt_6_to_full_3x3_stress(first["stress"])
+        return Checked(found, _stress(oracle.name, atoms, stress, energy))
 
 
 def _forces(name: str, atoms: Atoms, forces: np.ndarray, energy: Callable) -> float:

@@ -280,6 +280,8 @@ def test_other_settings_other_atoms_and_broken_oracles_are_refused(learned, tmp_
     with pytest.raises(InputError, match="another start"):
         learn([Atoms("OHH", 1.1 * water().positions)], labeller(folder / "labels"),
               SETTINGS, folder / "run")  # fmt: skip
+    with pytest.raises(InputError, match="NaN or infinity"):
+        learn([Atoms("H", [[0, 0, np.nan]])], labeller(tmp_path), SETTINGS, tmp_path / "n")
     with pytest.raises(InputError, match="the same atoms and cell"):
         learn([water(), Atoms("HHO", water().positions)], labeller(tmp_path), SETTINGS,
               tmp_path / "a")  # fmt: skip

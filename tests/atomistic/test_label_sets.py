@@ -238,6 +238,12 @@ def test_other_units_are_named_by_their_factor(factors, words):
         check_oracle(scaled(**factors), crystal(1))
 
 
+def test_an_oracle_that_hangs_is_told():
+    assert check_oracle(TOY, cluster(1), timeout=60.0).forces == pytest.approx(1)
+    with pytest.raises(InputError, match="(?s)gives no label.*longer than 0.5 s"):
+        check_oracle(TOY, cluster(1, "ArH"), timeout=0.5)
+
+
 def test_what_cannot_be_told_is_told():
     still = Atoms("H2", [[0, 0, 0], [0, 0, 1.0]])
     with pytest.raises(InputError, match="nothing to tell units from"):
