@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,20 @@ def read_round(path: Path) -> Round:
     )
 
 
-def claim(path: Path, other: str, key: dict) -> None:
+def _other(held: dict, key: dict, free: Sequence[str]) -> list[str]:
+    """Names of what differs."""
+    found: list[str] = []
+    for name in sorted({*held, *key} - {*free}):
+        old, new = held.get(name), key.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += [f"{name}.{part}" for part in _other(old, new, free)]
+        elif old != new:
+            short = not isinstance(new, list | dict) and len(f"{old}{new}") < 60
+            found.append(f"{name} ({new}, was {old})" if short else name)
+    return found
+
+
+def claim(path: Path, other: str, key: dict, free: Sequence[str] = ()) -> None:
     """Make a folder that of one run, by a file that says what it began with.
 
     Parameters
@@ -53,6 +67,8 @@ def claim(path: Path, other: str, key: dict) -> None:
         What to call a run that began with something else.
     key
         Of values that JSON can hold.
+    free
+        Names of values that may change.
 
     Raises
     ------
@@ -61,12 +77,14 @@ def claim(path: Path, other: str, key: dict) -> None:
     """
     key = json.loads(json.dumps(key))
     if path.is_file():
-        held = read_json(path)
-        wrong = [name for name in key if held.get(name) != key[name]]
+        wrong = _other(read_json(path), key, free)
         if wrong:
-            raise InputError(f"{path.parent}: {other}", wanted="what it began with",
-                             got=f"another {', '.join(wrong)}",
-                             mend="another folder")  # fmt: skip
+            raise InputError(
+                f"{path.parent}: {other}", wanted="what it began with",
+                got=f"another {', '.join(wrong)}",
+                mend="another folder ([run] name, or --out); labels that are copied "
+                "there are not made again",
+            )  # fmt: skip
         return
     with told(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -44,7 +44,7 @@ FLAGGED = 0.5
 LOOSE = 2.0
 #: Rounds in a row in which every walker fires at once, after which bounds are wrong.
 STUCK = 4
-POTENTIAL, WALK = "potential.safetensors", "walk.npz"
+POTENTIAL, WALK, ROUND = "potential.safetensors", "walk.npz", "round.json"
 #: CPU seconds of a training and its calibration, whichever processes they were in.
 SPENT = "spent.json"
 
@@ -70,7 +70,8 @@ def learn(
     settings
         How.
     folder
-        Of this learning; one that was stopped goes on with the same arguments.
+        Of this learning; one that was stopped goes on with the same arguments, and one
+        that ended at the most labels or rounds goes on with more.
     tell
         Called with ("training" or "walk", done, of how much, text).
     heard
@@ -122,7 +123,7 @@ class _Loop:
         claim(self.folder / "learning.json", "learning of other settings", {
             "settings": asdict(s), "oracle": labeller.settings,
             "species": list(self.system.species), "start": self._begun_with(),
-        })  # fmt: skip
+        }, free=("most_labels", "most_rounds"))  # fmt: skip
         self.frames = self._first()
         self.walkers = {
             r: started(self.system, s.motion, starts[r % len(starts)].positions, r)
@@ -172,16 +173,16 @@ class _Loop:
                 found.highest.force, found.highest.energy, not found.events,
                 read_json(here / SPENT)["cpu_s"] + time.process_time() - begun,
             )  # fmt: skip
-            write_json(here / "round.json", asdict(ended))
+            write_json(here / ROUND, asdict(ended))
             kept = packed(found.walkers, chosen)
             store(here / WALK, kept)
         self.walkers, self.frames = unpacked(kept)
-        self.rounds.append(read_round(here / "round.json"))
+        self.rounds.append(read_round(here / ROUND))
         return self.rounds[-1]
 
     def _label(self, here: Path) -> tuple[float, float] | None:
         """Label the frames that were chosen; what the potential before says of them."""
-        atoms = [self.system.atoms(x) for x in self.frames]
+        atoms = [self.system.atoms(x) for x in self._affordable(here)]
         # What failed may succeed after a restart, as long as nothing was learned without.
         again = not (here / POTENTIAL).is_file()
         found = self.labeller.label(atoms, self.show, again=again)
@@ -205,6 +206,14 @@ class _Loop:
         seen = coverage(self.last.potential, new)
         inside = float(seen.found[list(seen.levels).index(0.95)])
         return inside, float(np.sqrt(np.mean(seen.error**2) / 3))
+
+    def _affordable(self, here: Path) -> list[np.ndarray]:
+        """Frames to label, no more than may be; as many as then, if it ended before."""
+        most = self.s.most_labels - self.labels
+        if (here / ROUND).is_file():
+            before = read_round(here / ROUND)
+            most = before.labels + before.failed - self.labels - self.failed
+        return self.frames[:most]
 
     def _learn(self, here: Path) -> _Learned:
         """Train, from the weights of the round before, and calibrate."""
@@ -264,7 +273,7 @@ class _Loop:
         cutoff = potential.model.cutoff
         training = load_frames(self.training, potential.species, cutoff)
         known = [part.numpy() for part in features_of(potential.model, training)]
-        most = min(self.s.labels_per_round, self.s.most_labels - self.labels)
+        most = self.s.labels_per_round
         order = farthest(
             potential.calibrated(), features, potential.numbers(s.species), flagged,
             (known[0], known[1]), max(0, most - len(away)),

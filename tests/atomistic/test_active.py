@@ -274,14 +274,16 @@ def test_what_a_round_cost_outlives_a_kill_in_its_walk(tmp_path, monkeypatch):
 
 def test_other_settings_other_atoms_and_broken_oracles_are_refused(learned, tmp_path):
     folder, _, _ = learned
-    with pytest.raises(InputError, match="learning of other settings"):
+    with pytest.raises(InputError, match=r"(?s)other settings.*horizon \(70.0, was 60.0"):
         learn([water()], labeller(folder / "labels"), replace(SETTINGS, horizon=70.0),
               folder / "run")  # fmt: skip
     with pytest.raises(InputError, match="another start"):
         learn([Atoms("OHH", 1.1 * water().positions)], labeller(folder / "labels"),
               SETTINGS, folder / "run")  # fmt: skip
     with pytest.raises(InputError, match="NaN or infinity"):
-        learn([Atoms("H", [[0, 0, np.nan]])], labeller(tmp_path), SETTINGS, tmp_path / "n")
+        learn(
+            [Atoms("H", [[0, 0, np.nan]])], labeller(tmp_path), SETTINGS, tmp_path / "n"
+        )
     with pytest.raises(InputError, match="the same atoms and cell"):
         learn([water(), Atoms("HHO", water().positions)], labeller(tmp_path), SETTINGS,
               tmp_path / "a")  # fmt: skip
@@ -289,6 +291,20 @@ def test_other_settings_other_atoms_and_broken_oracles_are_refused(learned, tmp_
     ion.info["total_charge"] = 1
     with pytest.raises(InputError, match="and charge"):
         system_of([water(), ion])
+
+
+def test_more_labels_go_on_where_fewer_ended(tmp_path):
+    few = replace(SETTINGS, training=replace(SETTINGS.training, steps=20), warm_steps=10,
+                  horizon=20.0, most_labels=34, trigger=Trigger(0.02, 0.5))  # fmt: skip
+    store, ends = labeller(tmp_path / "labels"), []
+    for most in (34, 40, 34):
+        rounds = []
+        learn([water()], store, replace(few, most_labels=most), tmp_path / "run",
+              heard=rounds.append)  # fmt: skip
+        ends.append(rounds)
+    assert [r.labels for r in ends[1]] == [32, 34, 38, 40]
+    assert ends[0] == ends[2] == ends[1][:2]
+    assert len(list(store.store)) == 40
 
 
 def test_what_failed_is_told_and_tried_again(tmp_path, monkeypatch):
