@@ -74,6 +74,7 @@ def run_production(
     learned = load_potential(_potential(config, base, potential))
     start = start_of(config, base)
     learned.numbers(list(start.symbols))
+    learned.calibrated()
     with run_lock(folder), Display(folder / "run.jsonl", quiet=quiet) as display:
         labeller = None
         if settings.answer == "correct":

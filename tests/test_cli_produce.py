@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from produced import learned_springs, water
 from spring_oracle import Springs
 from typer.testing import CliRunner
 
+from mesobridge.atomistic.potential import load_potential
 from mesobridge.atomistic.production.state import unpacked
 from mesobridge.bridges import production_job
 from mesobridge.bridges.production_job import run_production
@@ -165,6 +167,19 @@ def test_an_oracle_is_needed_and_units_are_checked(folder, tmp_path):
     with pytest.raises(MesobridgeError, match="23.06"):
         run_production(folder / "produce.toml", tmp_path / "b", quiet=True,
                        oracle="spring_oracle:InKcal")  # fmt: skip
+
+
+def test_what_was_not_calibrated_is_told_before_the_oracle_works(
+    folder, tmp_path, monkeypatch
+):
+    bare = replace(load_potential(folder / "p.safetensors"), uncertainty=None)
+    monkeypatch.setattr(production_job, "load_potential", lambda _: bare)
+    Springs.calls = 0
+    with pytest.raises(InputError, match=r"train with .uncertainty. calibrate"):
+        run_production(folder / "produce.toml", tmp_path / "runs", oracle=ORACLE,
+                       quiet=True)  # fmt: skip
+    assert Springs.calls == 0
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_verb_tells_what_it_came_to(folder, corrected):

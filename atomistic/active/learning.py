@@ -32,6 +32,7 @@ from .exploration import Event, Exploration, explore
 from .kept import claim, digest, packed, read_round, unpacked
 from .selection import farthest
 from .settings import ActiveSettings, Round
+from .trigger import AWAY
 from .walkers import Mover, started, system_of
 
 Tell = Callable[[str, float, float, str], None]
@@ -247,10 +248,15 @@ class _Loop:
                         self.s.every, limit, self._telling("walk"))  # fmt: skip
         passed = [*(r.passed for r in self.rounds), found.passed]
         if len(passed) >= STUCK and not any(passed[-STUCK:]):
+            reasons = {e.verdict.reason for e in found.events if e.stopped}
+            shorter = "a shorter time step, " if AWAY in reasons else ""
             raise StageError(
                 f"the trigger fired at once in {STUCK} rounds, for every replica",
-                mend="wider bounds, or longer trainings: errors on frames held out are "
-                f"{learned.force_rmse:.3f} eV/A, the bound is {self.s.trigger.force:g}",
+                got=", ".join(sorted(reasons)),
+                wanted="time within the bounds",
+                mend=f"{shorter}wider bounds, or longer trainings: errors on frames "
+                f"held out are {learned.force_rmse:.3f} eV/A, the bound is "
+                f"{self.s.trigger.force:g}",
             )
         return found, self._chosen(learned.potential, found.events)
 

@@ -22,6 +22,9 @@ from ...core.errors import InputError
 from ..potential.evaluation import Evaluation
 from .walkers import KB
 
+#: Reason of a trigger where numbers are none.
+AWAY = "ran away"
+
 
 @dataclass(frozen=True)
 class Trigger:
@@ -77,7 +80,7 @@ class Verdict:
     def reason(self) -> str:
         """The bound that is passed by most."""
         if not np.isfinite([self.force, self.energy]).all():
-            return "ran away"
+            return AWAY
         return "force" if self.force >= self.energy else "energy"
 
 

@@ -235,7 +235,8 @@ class Potential:
         if self.uncertainty is None:
             raise InputError("uncertainty of forces", got="a potential that was not",
                              wanted="a potential whose uncertainty was calibrated",
-                             mend="calibrate it")  # fmt: skip
+                             mend="train with [uncertainty] calibrate, or `calibrate` "
+                             "of atomistic.uncertainty")  # fmt: skip
         return self.uncertainty
 
     def _heads(self) -> torch.Tensor:

@@ -321,8 +321,16 @@ def test_what_failed_is_told_and_tried_again(tmp_path, monkeypatch):
 def test_bounds_that_are_passed_at_once_are_told(tmp_path, monkeypatch):
     monkeypatch.setattr(learning, "LOOSE", 0.0)
     tight = replace(SETTINGS, trigger=Trigger(force=1e-6), horizon=10.0, every=50)
-    with pytest.raises(StageError, match="wider bounds"):
+    with pytest.raises(StageError, match="(?s)got: +force.*mend: +wider bounds"):
         learn([water()], labeller(tmp_path / "labels"), tight, tmp_path / "run")
+
+
+def test_steps_that_are_too_long_are_told(tmp_path):
+    short = replace(SETTINGS.training, steps=20)
+    wild = replace(SETTINGS, motion=Motion(300.0, 500.0, 0.01), horizon=5e3,
+                   warm_steps=10, training=short)  # fmt: skip
+    with pytest.raises(StageError, match="(?s)got: +ran away.*a shorter time step"):
+        learn([water()], labeller(tmp_path / "labels"), wild, tmp_path / "run")
 
 
 def round_of(**changes):
