@@ -131,7 +131,7 @@ def test_a_run_that_fails_leaves_a_report(folder, tmp_path):
 
 
 def test_an_oracle_that_cannot_begin_is_told_as_such(folder, tmp_path, monkeypatch):
-    def label(self, frames):
+    def label(self, frames, **options):
         raise StageError("a process for labels died before it began one")
 
     monkeypatch.setattr(production_job.Labeller, "label", label)

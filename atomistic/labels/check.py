@@ -56,7 +56,7 @@ def check_oracle(
         Tells the factor and what may explain it; when nothing can be told of these atoms;
         when the oracle fails.
     """
-    crew: Crew = Alone(oracle) if timeout is None else Processes(oracle, 1, timeout)
+    crew: Crew = Processes(oracle, 1, timeout) if timeout else Alone(oracle, {})
 
     def label(x: Atoms) -> dict:
         crew.start(Job("", x, ""))
