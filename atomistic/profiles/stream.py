@@ -8,10 +8,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import numpy as np
 from MDAnalysis.analysis.base import AnalysisBase
+from MDAnalysis.lib.log import ProgressBar
 
 from ...core.errors import InputError
 from ...core.process import reader
@@ -225,13 +227,19 @@ def collect(source: Source, plan: Plan, processes: int = 1, progress=None) -> Su
     kind = "fork" if sys.platform == "linux" else "spawn"
     context = multiprocessing.get_context(kind)
     with ProcessPoolExecutor(
-        parts, mp_context=context, initializer=reader, initargs=(os.getpid(),)
+        parts, mp_context=context, initializer=_begin, initargs=(os.getpid(),)
     ) as pool:
         jobs = [pool.submit(_sum, source, plan, *span) for span in spans]
         for done, job in enumerate(as_completed(jobs), start=1):
             total.add(job.result())
             shown(done, parts, "parts of the trajectory")
     return total
+
+
+def _begin(parent: int) -> None:
+    """Initialise a process; a thread of its parent may have held the lock of bars."""
+    reader(parent)
+    ProgressBar.set_lock(threading.RLock())
 
 
 def _sum(source, plan, first: int, last: int, report=None) -> Sums:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 import warnings
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import MDAnalysis as mda
 import numpy as np
 import pytest
 from brownian import geometry, settings, walk
+from MDAnalysis.lib.log import ProgressBar
 from universes import free, universe
 
 import mesobridge
@@ -126,6 +128,26 @@ def test_what_is_in_memory_says_so(profiles):
     assert "trajectory_sha256" not in profiles.attrs
     assert profiles.attrs["thermostat"] == "Nose-Hoover"
     assert profiles.attrs["friction"] == 0.0
+
+
+def test_locks_of_other_threads_are_not_forked():
+    """The monitor of progress bars holds theirs at times; processes waited for ever."""
+    held, over, done = (threading.Event() for _ in range(3))
+
+    def hold():
+        with ProgressBar.get_lock():
+            held.set()
+            over.wait(60)
+
+    def work():
+        density_profiles(salt(), IONS, HOW, View(300.0, processes=2))
+        done.set()
+
+    threading.Thread(target=hold, daemon=True).start()
+    assert held.wait(10)
+    threading.Thread(target=work, daemon=True).start()
+    assert done.wait(50)
+    over.set()
 
 
 def test_the_mean_box_is_that_of_frames_that_count():
