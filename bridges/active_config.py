@@ -21,10 +21,9 @@ from ..core.config import (
     checked,
     read_toml,
 )
-from ..core.units import ANGSTROM
+from ..core.units import ANGSTROM, FS
 from .training_config import Model, Run
 
-FS = 1e-15
 EXAMPLE = "examples/ethanol/learn.toml"
 #: Of a batch, about, and its most frames. Labels cost more than steps: on 191 labels of
 #: ethanol batches of 4, 8 and 16 frames came to 50, 41 and 35 meV/A in as many steps.
@@ -72,6 +71,10 @@ class TriggerSection(Section):
     energy: PositiveFloat = 0.1
     memory: Time = 5e-15
 
+    def bounds(self) -> Trigger:
+        """In the units of walkers."""
+        return Trigger(self.force, self.energy, self.memory / FS)
+
 
 class LabelSection(Section):
     """Of the oracle: how many, and how."""
@@ -106,6 +109,11 @@ class ActiveConfig(Section):
     seed: Seed = 0
 
 
+def motion(walk, temperature: float, seed: int) -> Motion:
+    """Of a section [walk], at a temperature in K."""
+    return Motion(temperature, walk.timestep / FS, walk.friction * FS, seed)
+
+
 def load_active(path: Path) -> ActiveConfig:
     """Read and check a configuration file.
 
@@ -121,7 +129,7 @@ def active_settings(
     c: ActiveConfig, species: tuple[str, ...], n_atoms: int
 ) -> ActiveSettings:
     """What a configuration says, for a system of so many atoms of these species."""
-    m, t, w, bounds, n = c.model, c.training, c.walk, c.trigger, c.labels
+    m, t, w, n = c.model, c.training, c.walk, c.labels
     training = TrainingSettings(
         species, m.cutoff, channels=m.channels, radial=m.radial, hidden=m.hidden,
         layers=m.layers, batch=t.batch or max(1, min(FRAMES, round(ATOMS / n_atoms))),
@@ -131,8 +139,8 @@ def active_settings(
     )  # fmt: skip
     return ActiveSettings(
         training,
-        Motion(w.temperature, w.timestep / FS, w.friction * FS, c.seed),
-        Trigger(bounds.force, bounds.energy, bounds.memory / FS),
+        motion(w, w.temperature, c.seed),
+        c.trigger.bounds(),
         horizon=w.horizon / FS, replicas=w.replicas, every=w.every, first=n.first,
         displacement=tuple(d / ANGSTROM for d in n.displacement),
         labels_per_round=n.per_round, most_labels=n.most, most_rounds=n.rounds,

@@ -7,7 +7,6 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from ..atomistic.active import Motion, Trigger
 from ..atomistic.named_oracle import NamedOracle
 from ..atomistic.production import ProductionSettings
 from ..core.config import (
@@ -20,7 +19,8 @@ from ..core.config import (
     checked,
     read_toml,
 )
-from .active_config import FS, Seed, TriggerSection
+from ..core.units import FS
+from .active_config import Seed, TriggerSection, motion
 from .training_config import Run
 
 EXAMPLE = "examples/nacl_heated/produce.toml"
@@ -89,11 +89,10 @@ def load_production(path: Path) -> ProductionConfig:
 
 def production_settings(c: ProductionConfig) -> ProductionSettings:
     """What a configuration says."""
-    w, a, bounds = c.walk, c.answer, c.trigger
+    w, a = c.walk, c.answer
     return ProductionSettings(
-        Motion(w.heat_to or w.temperature, w.timestep / FS, w.friction * FS, c.seed),
-        w.length / FS, a.kind,
-        Trigger(bounds.force, bounds.energy, bounds.memory / FS),
+        motion(w, w.heat_to or w.temperature, c.seed),
+        w.length / FS, a.kind, c.trigger.bounds(),
         budget=a.budget, every=a.every, stride=a.stride / FS, reach=a.reach,
         segment=a.segment,
     )  # fmt: skip

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from ase import Atoms, units
 
-from ..atomistic.active import Motion
 from ..atomistic.active.walkers import started, system_of
 from ..atomistic.labels import Labeller, LabelStore, check_oracle
 from ..atomistic.potential import load_potential
@@ -19,7 +18,7 @@ from ..atomistic.production import Produced, produce
 from ..atomistic.production.run import SUMMARY, TRAJECTORY
 from ..core.artefact import existing, read_json, write_text
 from ..core.errors import InputError, StageError
-from .active_config import FS
+from .active_config import motion
 from .active_job import displaced, oracle_of
 from .pipeline.lock import run_lock
 from .pipeline.progress import Display
@@ -142,8 +141,7 @@ def start_of(config: ProductionConfig, base: Path) -> Atoms:
     start = read_structures(existing(base / config.system.structure))[0]
     start.calc = None
     if not start.get_velocities().any():
-        system, w = system_of([start]), config.walk
-        motion = Motion(w.temperature, w.timestep / FS, w.friction * FS, config.seed)
-        walker = started(system, motion, start.positions, 0)
+        at_first = motion(config.walk, config.walk.temperature, config.seed)
+        walker = started(system_of([start]), at_first, start.positions, 0)
         start.set_velocities(walker.v / units.fs)
     return start

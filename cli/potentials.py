@@ -13,6 +13,11 @@ from .stopping import stop_on_signals
 Text = Optional[str]  # noqa: UP045 - typer reads it at run time
 File = Optional[Path]  # noqa: UP045
 Labels = Optional[list[str]]  # noqa: UP045
+Code = Annotated[Text, typer.Option(help="module:factory, in place of section oracle.")]
+Version = Annotated[
+    str, typer.Option(help="Of that calculator; others make labels anew.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet")]
 Runs = Annotated[Path, typer.Option(help="Folder that holds run folders.")]
 
 
@@ -28,7 +33,7 @@ def train(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Forget the training in the run folder.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a potential on labelled frames; a training that was killed goes on."""
     from ..bridges.training import POTENTIAL, REPORT, run_training
@@ -65,7 +70,7 @@ def validate(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder.")] = Path("validation"),
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Judge a potential: errors, crystals, conservation, ensembles; one report page."""
     from ..bridges.validation import Request, validate
@@ -139,13 +144,9 @@ def speedup(
 def learn(
     config: Annotated[Path, typer.Argument(help="TOML, see examples/ethanol.")],
     out: Runs = Path("runs"),
-    oracle: Annotated[
-        Text, typer.Option(help="module:factory, in place of section oracle.")
-    ] = None,
-    oracle_version: Annotated[
-        str, typer.Option(help="Of that calculator; others make labels anew.")
-    ] = "",
-    quiet: Annotated[bool, typer.Option("--quiet")] = False,
+    oracle: Code = None,
+    oracle_version: Version = "",
+    quiet: Quiet = False,
 ) -> None:
     """Learn a potential where its own dynamics goes; a run that was killed goes on."""
     from ..bridges.active_job import POTENTIAL, REPORT, run_learning
@@ -166,13 +167,9 @@ def produce(
     potential: Annotated[
         File, typer.Option(help="potential/1 file, in place of system.potential.")
     ] = None,
-    oracle: Annotated[
-        Text, typer.Option(help="module:factory, in place of section oracle.")
-    ] = None,
-    oracle_version: Annotated[
-        str, typer.Option(help="Of that calculator; others make labels anew.")
-    ] = "",
-    quiet: Annotated[bool, typer.Option("--quiet")] = False,
+    oracle: Code = None,
+    oracle_version: Version = "",
+    quiet: Quiet = False,
 ) -> None:
     """Run a learned potential that is watched; a run that was killed goes on."""
     from ..bridges.production_job import REPORT, production_lines, run_production
