@@ -13,7 +13,17 @@ from matplotlib.figure import Figure
 from ...atomistic.production import Produced
 from ...core.artefact import read_dataset
 from ...core.page import Page
-from ...core.style import BLACK, BLUE, GREEN, ORANGE, SKY, finish, panels, to_svg
+from ...core.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    SKY,
+    finish,
+    panels,
+    plain_log,
+    to_svg,
+)
 from ...core.units import ANGSTROM, EV
 
 #: Events that a table shows.
@@ -124,6 +134,7 @@ def _lines(config, seen: Watched) -> Figure:
     ax.plot(when, [bound] * len(when), "v", color=ORANGE, ms=7, label="events")
     ax.set_yscale("log")
     _headroom(ax, 4.0)
+    plain_log(ax.yaxis)
     finish(ax, "Standard deviation of forces", "time (ps)", "component (eV/A)")
     ax = axes[1]
     ax.plot(seen.time, seen.distance, ".-", color=GREEN, label="largest of the atoms")
